@@ -1,0 +1,24 @@
+//! Every bound of Oxkeeper that is not a configuration key: its value, its unit, and what happens when it is reached.
+
+/// Bytes: default of `jute.maxbuffer`; a longer client frame closes the connection.
+pub const JUTE_BUFFER_BYTES_MAX: usize = 0xf_ffff;
+/// Bytes: floor of `jute.maxbuffer.extrasize`.
+pub const JUTE_EXTRA_BYTES_MIN: usize = 1024;
+/// Bytes: the longest election frame; a longer one closes the link (reference `QuorumCnxManager.PACKETMAXSIZE`).
+pub const ELECTION_FRAME_BYTES_MAX: usize = 1024 * 512;
+/// Milliseconds: how late the core may hear that a session was active. Expiry waits this much longer,
+/// so that a session is never expired that was heard from in time.
+pub const TOUCH_DELAY_MS_MAX: i64 = 100;
+/// Requests: how many requests of one connection may wait in the server; beyond it the connection is not read
+/// until answers have left.
+pub const CONNECTION_REQUESTS_MAX: usize = 1024;
+/// Bytes: how much unsent output one connection may hold before it is not read any more (back-pressure).
+pub const OUTBOX_BYTES_HIGH: usize = 4 << 20;
+/// Bytes: how much unsent output one connection may hold at all; a slower reader is closed.
+pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+/// Entries: remembered digests, one each 128 zxids (reference `DataTree.DIGEST_LOG_LIMIT`).
+pub const DIGEST_LOG_ENTRIES_MAX: usize = 1024;
+/// Transactions: digest log interval.
+pub const DIGEST_LOG_INTERVAL: i64 = 128;
+/// Bytes: the longest address in an election greeting.
+pub const ELECTION_ADDRESS_BYTES_MAX: usize = 2048;

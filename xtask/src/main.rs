@@ -1,0 +1,2 @@
+//! Project tasks. `cargo xtask tidy` checks the rules of the code base.
+fn main() {}
