@@ -19,8 +19,7 @@ fn bytes_of(e: &TxnEntry) -> Bytes {
 }
 
 fn all_kinds() -> Vec<Txn> {
-    let (path, data, acl) =
-        || -> (String, Option<Bytes>, Vec<Acl>) { ("/a/b".into(), Some(Bytes::from_static(b"data")), open_acl()) }();
+    let (path, data, acl) = ("/a/b".to_string(), Some(Bytes::from_static(b"data")), open_acl());
     vec![
         Txn::Create {
             op: OpCode::Create,
