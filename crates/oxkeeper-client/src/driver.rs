@@ -204,7 +204,7 @@ impl Driver {
 
     fn read_loop(&self, mut hosts: Hosts) {
         loop {
-            let ((host, port), pause_ms) = hosts.next();
+            let ((host, port), pause_ms) = hosts.next_server();
             if !self.pause(Duration::from_millis(pause_ms as u64), false) {
                 return;
             }

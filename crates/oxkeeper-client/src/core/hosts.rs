@@ -82,7 +82,7 @@ impl Hosts {
     }
 
     /// The server to try now, and how many milliseconds to wait first.
-    pub fn next(&mut self) -> ((String, u16), i64) {
+    pub fn next_server(&mut self) -> ((String, u16), i64) {
         let host = self.order[self.next % self.order.len()].clone();
         self.next += 1;
         // No pause within a round; between rounds 20 ms that double up to a second.

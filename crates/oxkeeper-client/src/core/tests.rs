@@ -226,13 +226,13 @@ fn connect_strings() {
 fn every_server_is_tried_before_the_client_pauses() {
     let list: Vec<_> = (0..5).map(|i| (format!("h{i}"), 1)).collect();
     let mut hosts = Hosts::shuffled(list.clone(), 42);
-    let mut round: Vec<_> = (0..5).map(|_| hosts.next()).collect();
+    let mut round: Vec<_> = (0..5).map(|_| hosts.next_server()).collect();
     assert!(round.iter().all(|(_, pause)| *pause == 0));
     round.sort();
     assert_eq!(round.into_iter().map(|(host, _)| host).collect::<Vec<_>>(), list);
-    assert_eq!(hosts.next().1, 20);
+    assert_eq!(hosts.next_server().1, 20);
     hosts.connected();
-    assert_eq!(hosts.next().1, 0);
+    assert_eq!(hosts.next_server().1, 0);
 }
 
 #[test]
