@@ -221,15 +221,7 @@ impl Replica {
         self.propose(state, now, Origin::Client { conn, xid }, session, xid, op, body, auth, check, out);
     }
 
-    fn propose_own(
-        &mut self,
-        state: &State,
-        now: Now,
-        session: SessionId,
-        op: OpCode,
-        body: Bytes,
-        out: &mut Outputs,
-    ) {
+    fn propose_own(&mut self, state: &State, now: Now, session: SessionId, op: OpCode, body: Bytes, out: &mut Outputs) {
         let nobody: Arc<[Id]> = Arc::new([]);
         self.propose(state, now, Origin::Server, session, Xid(0), op, &body, &nobody, Ok(()), out);
     }
@@ -270,14 +262,7 @@ impl Replica {
     }
 
     /// Applies one committed transaction; its events come out before its reply.
-    fn apply(
-        &mut self,
-        state: &mut State,
-        watches: &mut WatchTable,
-        now: Now,
-        proposed: Proposed,
-        out: &mut Outputs,
-    ) {
+    fn apply(&mut self, state: &mut State, watches: &mut WatchTable, now: Now, proposed: Proposed, out: &mut Outputs) {
         let Proposed { prepared, origin } = proposed;
         let zxid = prepared.entry.header.zxid;
         self.changes.clear();

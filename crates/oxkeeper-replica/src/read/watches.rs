@@ -15,7 +15,9 @@ impl<W: WatchAccess> Reading<'_, W> {
         let kind = match request.mode {
             0 => WatchKind::Persistent,
             1 => WatchKind::PersistentRecursive,
-            mode => return Err(DecodeError::Unknown { at: r.position(), what: "watch mode", value: mode.into() }.into()),
+            mode => {
+                return Err(DecodeError::Unknown { at: r.position(), what: "watch mode", value: mode.into() }.into());
+            }
         };
         // The reference takes a null path; no event can ever match it, so there is nothing to keep.
         if let Some(path) = request.path {
