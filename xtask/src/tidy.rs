@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oxkeeper-server", &["config", "replica", "storage", "proto", "types", "tree", "zab", "client"]),
     ("oxkeeper", &["server", "config", "types", "client"]),
     ("oxkeeper-compat", &["client", "proto", "types", "storage", "tree"]),
+    ("oxkeeper-bench", &["types", "proto", "client"]),
     ("oxkeeper-sim", &["replica", "storage", "client", "tree", "zab", "proto", "types"]),
     ("xtask", &[]),
 ];
