@@ -1,1 +1,3 @@
-//! To be filled.
+//! Which requests become transactions, in which order, and when they count.
+
+pub mod prep;
