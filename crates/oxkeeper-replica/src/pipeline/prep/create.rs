@@ -127,7 +127,7 @@ impl Prep {
 }
 
 /// The path with its number, where it gets one: ten digits of the parent's count of creates, which is a signed number.
-fn final_path(path: Cow<'_, str>, mode: CreateMode, parent_cversion: i32) -> String {
+pub(super) fn final_path(path: Cow<'_, str>, mode: CreateMode, parent_cversion: i32) -> String {
     if !mode.is_sequential() {
         return path.into_owned();
     }
