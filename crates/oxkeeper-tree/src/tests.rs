@@ -1,0 +1,3 @@
+//! Behaviour of the tree as a whole.
+
+mod behaviour;
