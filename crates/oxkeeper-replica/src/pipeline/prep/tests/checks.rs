@@ -2,8 +2,8 @@
 
 use super::*;
 use ErrorCode::{
-    BadArguments, BadVersion, InvalidAcl, MarshallingError, NoAuth, NoChildrenForEphemerals, NoNode, NodeExists, NotEmpty,
-    QuotaExceeded, ReconfigDisabled, SessionExpired, SessionMoved, Unimplemented,
+    BadArguments, BadVersion, InvalidAcl, MarshallingError, NoAuth, NoChildrenForEphemerals, NoNode, NodeExists,
+    NotEmpty, QuotaExceeded, ReconfigDisabled, SessionExpired, SessionMoved, Unimplemented,
 };
 
 /// The code of a request that is refused, against what the transaction says.
