@@ -17,10 +17,7 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-const (
-	patience      = 30 * time.Second
-	flagContainer = 4 // the library has no name for it
-)
+const patience = 30 * time.Second
 
 var (
 	hosts     = strings.Split(os.Getenv("ZK_HOSTS"), ",")
@@ -146,7 +143,7 @@ func modes(c *client, at string) error {
 		}
 	}
 	protected, err := c.CreateProtectedEphemeralSequential(at+"/p-", nil, open)
-	container, err2 := c.CreateContainer(at+"/c", nil, flagContainer, open)
+	container, err2 := c.CreateContainer(at+"/c", nil, zk.FlagContainer, open)
 	return errors.Join(err, err2, demand("protected", strings.HasSuffix(protected, "-p-0000000003"), protected),
 		demand("container", container == at+"/c", container))
 }
