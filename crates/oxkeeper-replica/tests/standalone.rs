@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Got, Server};
-use oxkeeper_proto::client::{CreateRequest, CreateTtlRequest, DeleteRequest, EventType, PathWatchRequest, SetDataRequest};
+use oxkeeper_proto::client::{
+    CreateRequest, CreateTtlRequest, DeleteRequest, EventType, PathWatchRequest, SetDataRequest,
+};
 use oxkeeper_replica::Options;
 use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;

@@ -195,13 +195,7 @@ struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    fn new(
-        may_read: MayRead<'a>,
-        change: &'a Change,
-        effect: Effect,
-        round: u64,
-        out: &'a mut Outputs,
-    ) -> Event<'a> {
+    fn new(may_read: MayRead<'a>, change: &'a Change, effect: Effect, round: u64, out: &'a mut Outputs) -> Event<'a> {
         let (frame, verdict) = (None, None);
         Event {
             may_read,

@@ -48,8 +48,11 @@ pub struct Server {
 
 impl Server {
     pub fn new(options: Options) -> Server {
-        let tree =
-            Tree::new(TreeOptions { digest_enabled: options.digest_enabled, owner_rules: options.owner_rules, hash_seed: 0 });
+        let tree = Tree::new(TreeOptions {
+            digest_enabled: options.digest_enabled,
+            owner_rules: options.owner_rules,
+            hash_seed: 0,
+        });
         let state = State { tree };
         let now = Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) };
         Server {
