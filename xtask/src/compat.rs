@@ -27,7 +27,9 @@ pub fn check(root: &Path) -> Vec<String> {
     let mut findings = Vec::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     let mut pages: Vec<_> = fs::read_dir(root.join("docs/COMPAT"))
-        .map(|entries| entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "md")).collect())
+        .map(|entries| {
+            entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "md")).collect()
+        })
         .unwrap_or_default();
     pages.sort();
     for page in pages {
@@ -81,7 +83,10 @@ fn check_row(root: &Path, place: &str, cells: &[&str], findings: &mut Vec<String
 }
 
 fn is_id(cell: &str) -> bool {
-    cell.len() == 5 && cell.is_ascii() && cell[..2].bytes().all(|b| b.is_ascii_uppercase()) && cell[2..].parse::<u32>().is_ok()
+    cell.len() == 5
+        && cell.is_ascii()
+        && cell[..2].bytes().all(|b| b.is_ascii_uppercase())
+        && cell[2..].parse::<u32>().is_ok()
 }
 
 fn known(id: &str) -> bool {

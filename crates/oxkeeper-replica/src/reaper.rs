@@ -4,7 +4,6 @@
 use crate::options::Options;
 use oxkeeper_tree::Tree;
 use oxkeeper_types::Millis;
-use oxkeeper_types::node::Owner;
 use std::collections::VecDeque;
 
 #[derive(Debug)]
@@ -30,7 +29,8 @@ impl Reaper {
     pub fn due(&mut self, tree: &Tree, options: &Options, now: Millis, wall: Millis) -> Vec<String> {
         // A round begins only when the one before it is through, as the reference's single timer thread has it.
         if now >= self.next_check && self.candidates.is_empty() {
-            self.candidates.extend(candidates(tree, options, wall));
+            let never_used_max = options.container_never_used_max.unwrap_or_default();
+            self.candidates.extend(tree.reaper_candidates(wall, never_used_max));
             self.next_check = now + options.container_check_interval;
             self.next_delete = now;
         }
@@ -44,28 +44,4 @@ impl Reaper {
         }
         due
     }
-}
-
-fn candidates(tree: &Tree, options: &Options, wall: Millis) -> Vec<String> {
-    let mut found = Vec::new();
-    for path in tree.containers() {
-        let Some(node) = tree.node(&path) else { continue };
-        let never_used = node.stat_persisted().cversion == 0;
-        let age = wall.0 - node.stat_persisted().mtime;
-        let reap = if never_used { options.container_never_used_max.is_some_and(|max| age > max.0) } else { true };
-        if node.num_children() == 0 && reap {
-            found.push(path);
-        }
-    }
-    for path in tree.ttl_nodes() {
-        let Some(node) = tree.node(&path) else { continue };
-        if let Owner::Ttl { ttl_ms } = node.owner()
-            && node.num_children() == 0
-            && ttl_ms != 0
-            && wall.0 - node.stat_persisted().mtime > ttl_ms
-        {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -66,14 +66,13 @@ impl Replica {
         for _ in 0..replayed {
             due |= policy.logged(0);
         }
-        let extended = options.owner_rules.extended_types;
         let known = state.tree.sessions().iter();
         Replica {
-            prep: Prep::new(&state.tree),
+            prep: Prep::new(options.seed),
             flight: Flight::new(state.tree.last_processed()),
             tracker: Tracker::new(options.tick, known, now.monotonic),
             sessions: HashMap::default(),
-            next_session: password::first_session_id(now.wall, options.server, extended),
+            next_session: password::first_session_id(now.wall, options.server, options.owner_rules),
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: None, last: None },
             counters: Counters::default(),
@@ -266,7 +265,8 @@ impl Replica {
         let Proposed { prepared, origin } = proposed;
         let zxid = prepared.entry.header.zxid;
         self.changes.clear();
-        let applied = state.tree.apply(&prepared.entry, &mut self.changes);
+        let applied = state.tree.apply_hinted(&prepared.entry, &prepared.content_crcs, &mut self.changes);
+        assert!(!applied.is_refused(), "{:?} was prepared and cannot be applied: {applied:?}", prepared.entry);
         self.prep.applied(zxid);
         self.counters.applied += 1;
         if !self.changes.is_empty() {

@@ -16,8 +16,7 @@ impl<W: WatchAccess> Reading<'_, W> {
         if self.check(&node, Perms::ADMIN).is_ok() {
             w.acl_list(acl);
         } else {
-            let masked: Vec<Acl> = acl.iter().map(auth::masked).collect();
-            w.acl_list(&masked);
+            w.acl_list(&auth::masked_acl(acl));
         }
         w.stat(&node.stat());
         Ok(())

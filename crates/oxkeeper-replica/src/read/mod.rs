@@ -11,15 +11,12 @@ mod multi;
 mod session;
 mod watches;
 
-#[cfg(test)]
-mod tests;
-
 use crate::auth;
 use crate::options::Options;
 use crate::state::{Caller, State, WatchAccess};
 use oxkeeper_proto::client::{ReplyHeader, XID_PING};
-use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
 use oxkeeper_proto::frame;
+use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
 use oxkeeper_tree::Node;
 use oxkeeper_types::{ErrorCode, OpCode, Perms, Xid};
 
@@ -132,7 +129,7 @@ impl<W: WatchAccess> Reading<'_, W> {
     }
 
     fn check(&self, node: &Node, perms: Perms) -> Result<(), ErrorCode> {
-        let acl = self.state.tree.acl_of(node);
+        let acl = self.state.tree.acl_of(node).map(|list| &**list);
         if auth::allowed(self.options, acl, perms, self.caller.auth) { Ok(()) } else { Err(ErrorCode::NoAuth) }
     }
 }

@@ -19,11 +19,11 @@ impl<W: WatchAccess> Reading<'_, W> {
     }
 
     pub(super) fn who_am_i(&self, w: &mut Writer) -> Result<(), Refusal> {
-        let users = auth::user_names(self.options, self.caller.auth);
+        let users = auth::user_names(&self.options.auth, self.caller.auth);
         w.count(users.len());
         for (scheme, user) in users {
-            w.string(&scheme);
-            w.string(&user);
+            w.string(scheme);
+            w.string(user);
         }
         Ok(())
     }
