@@ -11,6 +11,7 @@ use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 use hashbrown::{HashMap, HashTable};
 use oxkeeper_types::{ConnId, Id, SessionId};
+use std::fmt;
 use std::sync::Arc;
 
 /// All watches of one server.
@@ -77,6 +78,13 @@ impl Conn {
             }
             _ => {}
         }
+    }
+}
+
+impl fmt::Debug for WatchTable {
+    /// Numbers only: there may be millions of watches.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchTable").field("connections", &self.slots.len()).field("counts", &self.counts).finish()
     }
 }
 
