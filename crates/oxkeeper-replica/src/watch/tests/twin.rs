@@ -124,7 +124,7 @@ fn check_same(table: &WatchTable, twin: &Twin) {
 
 /// Even connections carry the id that guarded nodes ask for.
 fn auth(conn: ConnId) -> Arc<[Id]> {
-    if conn.0 % 2 == 0 { ids(&["10.0.0.2"]) } else { ids(&[]) }
+    if conn.0.is_multiple_of(2) { ids(&["10.0.0.2"]) } else { ids(&[]) }
 }
 
 fn run(steps: &[Step]) {
