@@ -130,7 +130,7 @@ fn auth(conn: ConnId) -> Arc<[Id]> {
 fn run(steps: &[Step]) {
     let mut table = WatchTable::new();
     let mut twin = Twin::default();
-    let may_read = |acl: Option<&AclList>, ids: &[Id]| acl.is_none() || !ids.is_empty();
+    let may_read = |acl: Option<&[Acl]>, ids: &[Id]| acl.is_none() || !ids.is_empty();
     let guarded: AclList = only("10.0.0.2").into();
     for conn in (0..CONNS).filter(|n| n % 7 != 0).map(ConnId) {
         table.open(conn, session(conn), auth(conn));
