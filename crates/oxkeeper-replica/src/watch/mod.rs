@@ -27,10 +27,10 @@ pub use summary::Summary;
 pub use table::WatchTable;
 pub use trigger::{Fired, Woken};
 
-use oxkeeper_types::{AclList, Id};
+use oxkeeper_types::{Acl, Id};
 
 /// Whether somebody with these ids may read what this ACL guards; `None` guards nothing.
-pub type MayRead<'a> = &'a dyn Fn(Option<&AclList>, &[Id]) -> bool;
+pub type MayRead<'a> = &'a dyn Fn(Option<&[Acl]>, &[Id]) -> bool;
 
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub fn restore(
     out: &mut Vec<u8>,
 ) -> Fired {
     let seen = request.relative_zxid;
-    let is_readable = |node: &Node| may_read(tree.acl_of(node), caller.auth);
+    let is_readable = |node: &Node| may_read(tree.acl_of(node).map(|acl| &**acl), caller.auth);
     let mut fired = Fired::default();
     let mut settle = |path: &str, missed: Option<EventType>, kind: WatchKind| match missed {
         Some(event) => {

@@ -17,7 +17,7 @@ use oxkeeper_proto::jute::Reader;
 use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
 use oxkeeper_tree::{Change, Tree, TreeOptions};
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::{ConnId, OpCode, Perms, SessionId, Zxid};
+use oxkeeper_types::{AclList, ConnId, OpCode, Perms, SessionId, Zxid};
 use std::sync::Arc;
 
 const ANN: ConnId = ConnId(11);
@@ -138,8 +138,7 @@ impl World {
         let auth = ids(&["10.0.0.1"]);
         let caller = Caller { conn: ANN, session: session(ANN), auth: &auth };
         let options = &self.options;
-        let may_read =
-            |acl: Option<&AclList>, ids: &[Id]| auth::allowed(options, acl.map(|acl| &**acl), Perms::READ, ids);
+        let may_read = |acl: Option<&[Acl]>, ids: &[Id]| auth::allowed(options, acl, Perms::READ, ids);
         let mut out = Vec::new();
         let fired = restore(&self.tree, &mut self.table, &caller, &request, &may_read, &mut out);
         let events = events(&out);
@@ -147,8 +146,6 @@ impl World {
         events
     }
 }
-
-use oxkeeper_types::Acl;
 
 fn create(path: &str, acl: Vec<Acl>, ephemeral: bool) -> Txn {
     Txn::Create { op: OpCode::Create, path: path.into(), data: None, acl, ephemeral, parent_cversion: -1 }

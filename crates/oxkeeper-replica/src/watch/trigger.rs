@@ -16,7 +16,7 @@ use oxkeeper_proto::client::{EventType, ReplyHeader, WatcherEvent, XID_EVENT};
 use oxkeeper_proto::frame;
 use oxkeeper_proto::jute::Writer;
 use oxkeeper_tree::{Change, ChangeKind};
-use oxkeeper_types::{AclList, Id, Perms, Zxid, path};
+use oxkeeper_types::{Acl, Id, Perms, Zxid, path};
 use std::ops::{AddAssign, Range};
 
 /// How many watchers changes of one kind have woken, those included that were not told: the reference's summaries
@@ -90,8 +90,7 @@ pub(super) fn write_event(event: EventType, path: &str, zxid: Zxid, frames: &mut
 impl WatchTable {
     /// Tells everybody whom these changes wake and who may read what has changed. `changes` in the tree's order.
     pub fn trigger(&mut self, options: &Options, changes: &[Change], out: &mut Outputs) -> Fired {
-        let may_read =
-            |acl: Option<&AclList>, ids: &[Id]| auth::allowed(options, acl.map(|list| &**list), Perms::READ, ids);
+        let may_read = |acl: Option<&[Acl]>, ids: &[Id]| auth::allowed(options, acl, Perms::READ, ids);
         self.trigger_with(&may_read, changes, out)
     }
 
@@ -235,7 +234,7 @@ impl<'a> Event<'a> {
         let may_read = match self.verdict {
             Some((same, verdict)) if std::ptr::eq(same, ids) => verdict,
             _ => {
-                let verdict = (self.may_read)(self.change.acl.as_ref(), &conn.auth);
+                let verdict = (self.may_read)(self.change.acl.as_deref(), &conn.auth);
                 self.verdict = Some((ids, verdict));
                 verdict
             }

@@ -124,13 +124,13 @@ fn check_same(table: &WatchTable, twin: &Twin) {
 
 /// Even connections carry the id that guarded nodes ask for.
 fn auth(conn: ConnId) -> Arc<[Id]> {
-    if conn.0 % 2 == 0 { ids(&["10.0.0.2"]) } else { ids(&[]) }
+    if conn.0.is_multiple_of(2) { ids(&["10.0.0.2"]) } else { ids(&[]) }
 }
 
 fn run(steps: &[Step]) {
     let mut table = WatchTable::new();
     let mut twin = Twin::default();
-    let may_read = |acl: Option<&AclList>, ids: &[Id]| acl.is_none() || !ids.is_empty();
+    let may_read = |acl: Option<&[Acl]>, ids: &[Id]| acl.is_none() || !ids.is_empty();
     let guarded: AclList = only("10.0.0.2").into();
     for conn in (0..CONNS).filter(|n| n % 7 != 0).map(ConnId) {
         table.open(conn, session(conn), auth(conn));
