@@ -1,0 +1,84 @@
+//! All that a server can ask for.
+
+use oxkeeper_proto::frame;
+use oxkeeper_tree::ImageId;
+use oxkeeper_types::persist::Persist;
+use oxkeeper_types::{ConnId, Millis, SessionId, Zxid};
+use std::ops::Range;
+
+/// What a step leaves for the edge to carry out. Reused: the edge drains it and hands it back.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// For the disk thread, in order.
+    pub persist: Vec<Persist>,
+    /// Whole frames, one behind the other; [`Delivery`] says who gets which. One frame may go to many.
+    pub frames: Vec<u8>,
+    /// In the order in which each connection is to send them.
+    pub deliveries: Vec<Delivery>,
+    /// In order; carried out after the deliveries.
+    pub controls: Vec<Control>,
+}
+
+/// `frames[range]` goes to the outbox of `conn`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    pub conn: ConnId,
+    pub range: Range<usize>,
+    /// Whether this answers a request (so that one more may be taken), and not an event.
+    pub is_reply: bool,
+}
+
+/// What happens to a connection or to the server beside bytes.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// The handshake succeeded: its answer is already in the frames.
+    Established { conn: ConnId, session: SessionId, timeout: Millis },
+    /// Send what is in the outbox, then close.
+    Close { conn: ConnId, reason: CloseReason },
+    /// Write a snapshot from this frozen image; answer with `Input::SnapshotDone`.
+    Snapshot { image: ImageId, zxid: Zxid },
+}
+
+/// Why a connection is closed by the server. Logged once, by the edge, with the connection's address and session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CloseReason {
+    /// The client asked for it.
+    SessionClosed,
+    /// Nothing was heard for the session's timeout.
+    SessionExpired,
+    /// The session is served by another connection now.
+    SessionMoved,
+    /// Unknown session, wrong password, or a session that is being closed.
+    ConnectRefused,
+    /// The client has seen a later zxid than this server has.
+    ClientAhead {
+        client: Zxid,
+        server: Zxid,
+    },
+    /// `connection_throttle_*` had no token.
+    ConnectThrottled,
+    /// An op that no client may send; a reply with -6 stands before it.
+    Unimplemented {
+        op: i32,
+    },
+    AuthFailed,
+}
+
+impl Outputs {
+    /// Appends one frame for one connection. `write` adds the body.
+    pub fn send(&mut self, conn: ConnId, is_reply: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.frames.len();
+        frame::append(&mut self.frames, write);
+        self.deliveries.push(Delivery { conn, range: start..self.frames.len(), is_reply });
+    }
+    pub fn is_empty(&self) -> bool {
+        self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty()
+    }
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.persist.clear();
+        self.frames.clear();
+        self.deliveries.clear();
+        self.controls.clear();
+    }
+}

@@ -1,0 +1,174 @@
+//! Goes through a log once at start: hands every transaction on, and decides what the end of the last file means.
+//!
+//! Owns the rules on tails and holes; [`crate::recover`] brings the tree. The failure rules of the design: a record that a
+//! crash cut short at the end of the last file is cut off and reported; damage anywhere else stops the start.
+
+use super::reader::{LogFileReader, Next, Opened, RawRecord, Stop};
+use super::truncate::cut;
+use super::writer::UNSYNCED_BYTES_MAX;
+use crate::disk::Disk;
+use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
+use crate::names::{LogFile, list_logs, logs_from};
+use oxkeeper_types::Zxid;
+use std::path::{Path, PathBuf};
+
+/// Bytes after a clean end in which something is looked for that should not be there.
+const CLEAN_WINDOW_BYTES: u64 = 1 << 20;
+
+/// What was found in the log.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogReport {
+    /// Files read, oldest first.
+    pub files: Vec<PathBuf>,
+    /// Transactions handed on.
+    pub transactions: u64,
+    /// The last transaction of the log; `None` where the files hold none at all.
+    pub last_logged: Option<Zxid>,
+    /// A tail that was cut off.
+    pub cut: Option<Cut>,
+    /// Last files without a header, removed.
+    pub removed: Vec<PathBuf>,
+    /// The first transaction of the log that does not follow the snapshot (DK095).
+    pub gap: Option<Gap>,
+}
+
+/// A tail that was cut off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cut {
+    pub path: PathBuf,
+    /// The new length of the file.
+    pub offset: u64,
+    /// Bytes behind it that were not zero padding.
+    pub bytes: u64,
+    /// The last transaction that is left.
+    pub last_good: Zxid,
+    /// What showed that the tail was torn.
+    pub reason: String,
+}
+
+/// Transactions that are missing between a snapshot and the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gap {
+    pub path: PathBuf,
+    /// The snapshot's zxid.
+    pub after: Zxid,
+    /// The first transaction there is.
+    pub found: Zxid,
+}
+
+/// Hands every transaction after `after` to `visit`, in order, and repairs the tail. A hole right after `after` is reported, or
+/// refused if `refuse_gap`; one between two transactions is always refused.
+pub fn replay_log(
+    disk: &dyn Disk,
+    dir: &Path,
+    after: Zxid,
+    refuse_gap: bool,
+    visit: &mut dyn FnMut(&Path, RawRecord) -> StorageResult<()>,
+) -> StorageResult<LogReport> {
+    let mut report = LogReport::default();
+    let all = remove_headerless(disk, dir, list_logs(disk, dir)?, &mut report)?;
+    let from = Zxid(after.0.saturating_add(1));
+    let files = logs_from(&all, from);
+    let mut last = after;
+    for (index, file) in files.iter().enumerate() {
+        let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
+        report.files.push(file.path.clone());
+        let stop = loop {
+            let record = match reader.next()? {
+                Next::Record(record) => record,
+                Next::Stop(stop) => break stop,
+            };
+            check_order(&file.path, &record, &mut report)?;
+            if record.zxid <= after {
+                continue;
+            }
+            if !record.zxid.follows(last) {
+                let (path, offset) = (file.path.clone(), record.offset);
+                if report.transactions > 0 || refuse_gap {
+                    return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
+                }
+                report.gap = Some(Gap { path, after, found: record.zxid });
+            }
+            last = record.zxid;
+            report.transactions += 1;
+            visit(&file.path, record)?;
+        };
+        let last_good = report.last_logged.unwrap_or(file.first);
+        judge_end(disk, &reader, stop, index + 1 == files.len(), last_good, &mut report)?;
+    }
+    if let Some(newest) = files.last() {
+        make_durable(disk, dir, newest)?;
+    }
+    Ok(report)
+}
+
+/// After a kill, records may be read that are in the page cache only. From now on they count as history (in elections,
+/// toward acknowledgements), so a loss of power must not take them back.
+fn make_durable(disk: &dyn Disk, dir: &Path, newest: &LogFile) -> StorageResult<()> {
+    let file = disk.open(&newest.path).map_err(|e| StorageError::io("open", &newest.path, e))?;
+    file.sync_data().map_err(|e| StorageError::io("sync", &newest.path, e))?;
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))
+}
+
+/// A crash may leave the newest file without a header: nothing was ever acknowledged from it (DK027). The reference does this
+/// for empty files only, and fails to start on the others.
+fn remove_headerless(
+    disk: &dyn Disk,
+    dir: &Path,
+    mut logs: Vec<LogFile>,
+    report: &mut LogReport,
+) -> StorageResult<Vec<LogFile>> {
+    while let Some(file) = logs.last() {
+        match LogFileReader::open(disk, &file.path)? {
+            Opened::Log(_) => break,
+            Opened::NoHeader => {
+                disk.remove(&file.path).map_err(|e| StorageError::io("remove", &file.path, e))?;
+                disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
+                report.removed.extend(logs.pop().map(|f| f.path));
+            }
+        }
+    }
+    Ok(logs)
+}
+
+/// The reference only warns when it writes a zxid that is not larger, and applies it again when it reads it back.
+fn check_order(path: &Path, record: &RawRecord, report: &mut LogReport) -> StorageResult<()> {
+    if let Some(last) = report.last_logged.filter(|last| record.zxid <= *last) {
+        let (expected, got) = (format!("a transaction after {last}"), record.zxid.to_string());
+        return Err(StorageError::damaged(path, record.offset, last, expected, got, LOG_ADVICE));
+    }
+    report.last_logged = Some(record.zxid);
+    Ok(())
+}
+
+/// Decides whether a file may end where it does, and cuts off a torn tail.
+fn judge_end(
+    disk: &dyn Disk,
+    reader: &LogFileReader,
+    stop: Stop,
+    is_last: bool,
+    last_good: Zxid,
+    report: &mut LogReport,
+) -> StorageResult<()> {
+    let path = reader.path();
+    let offset = stop.offset();
+    let reason = match &stop {
+        Stop::Bad { .. } => return Err(stop.into_error(path, last_good)),
+        // The next file shows whether anything is missing: a crash long ago may have left this end.
+        _ if !is_last => return Ok(()),
+        Stop::Clean { .. } if reader.look_beyond(CLEAN_WINDOW_BYTES)?.written_end == offset => return Ok(()),
+        Stop::Clean { .. } => "zeros, but bytes after them".to_string(),
+        Stop::Torn { expected, got, .. } => format!("expected {expected}, got {got}"),
+    };
+    // Anything a batch away was written after this place had been synced: then it was not a crash.
+    let beyond = reader.look_beyond(u64::MAX)?;
+    let reach = 2 * UNSYNCED_BYTES_MAX as u64;
+    if let Some(record) = beyond.last_record.filter(|record| *record > offset + reach) {
+        let got = format!("{reason}; there are valid transactions after it up to offset {record}");
+        return Err(StorageError::damaged(path, offset, last_good, "a transaction", got, LOG_ADVICE));
+    }
+    cut(disk, path, offset)?;
+    let bytes = beyond.written_end - offset;
+    report.cut = Some(Cut { path: path.to_path_buf(), offset, bytes, last_good, reason });
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Cuts history back: everything after a zxid goes, durably, and in an order that a crash cannot turn into a hole.
+//!
+//! Newest files go first, the file that holds the zxid is cut last: at every moment what is left is a beginning of the old
+//! history. The reference cuts first and syncs nothing (DK030, BG029, BG030).
+
+use super::format::HEADER_BYTES;
+use super::reader::{LogFileReader, Next, Opened, Stop};
+use crate::disk::Disk;
+use crate::error::{StorageError, StorageResult};
+use crate::names::{Dirs, LogFile, list_logs, list_snapshots};
+use oxkeeper_types::Zxid;
+use std::path::Path;
+
+/// What was cut.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Truncated {
+    /// Files that were removed.
+    pub removed: Vec<std::path::PathBuf>,
+    /// The file that was cut, and to how many bytes.
+    pub cut: Option<(std::path::PathBuf, u64)>,
+}
+
+/// Drops every transaction after `zxid`: later log files, the rest of the file that holds it, and snapshots that are newer
+/// (they hold what must go). At least one snapshot must be left to recover from, unless the log starts from nothing.
+pub fn truncate_history(disk: &dyn Disk, dirs: &Dirs, zxid: Zxid) -> StorageResult<Truncated> {
+    let snapshots = list_snapshots(disk, &dirs.snapshots)?;
+    let newer = snapshots.iter().take_while(|s| s.zxid > zxid).count();
+    if newer > 0 && newer == snapshots.len() {
+        let why = format!("every snapshot is newer, the oldest at {}", snapshots[newer - 1].zxid);
+        return Err(StorageError::TruncateImpossible { zxid, why });
+    }
+    let mut done = Truncated::default();
+    for snapshot in &snapshots[..newer] {
+        remove(disk, &dirs.snapshots, &snapshot.path, &mut done)?;
+    }
+    truncate_log(disk, &dirs.logs, zxid, &mut done)?;
+    Ok(done)
+}
+
+fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid, done: &mut Truncated) -> StorageResult<()> {
+    let logs = list_logs(disk, dir)?;
+    let later = logs.partition_point(|l| l.first <= zxid);
+    for log in logs[later..].iter().rev() {
+        remove(disk, dir, &log.path, done)?;
+    }
+    let Some(last) = logs[..later].last() else { return Ok(()) };
+    let Some(end) = end_of(disk, last, zxid)? else { return Ok(()) };
+    cut(disk, &last.path, end)?;
+    done.cut = Some((last.path.clone(), end));
+    Ok(())
+}
+
+/// Where the first transaction after `zxid` starts, or where the records end; `None` where the file has no header.
+/// The cut is before the first larger zxid even if `zxid` itself is absent (BG029).
+fn end_of(disk: &dyn Disk, log: &LogFile, zxid: Zxid) -> StorageResult<Option<u64>> {
+    let Opened::Log(mut reader) = LogFileReader::open(disk, &log.path)? else { return Ok(None) };
+    let mut last = log.first;
+    loop {
+        match reader.next()? {
+            Next::Record(record) if record.zxid > zxid => return Ok(Some(record.offset)),
+            Next::Record(record) => last = record.zxid,
+            Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&log.path, last)),
+            Next::Stop(stop) => return Ok(Some(stop.offset())),
+        }
+    }
+}
+
+/// Cuts a file to `length` bytes, durably. The file stays writable by name, nothing else of it changes.
+pub fn cut(disk: &dyn Disk, path: &Path, length: u64) -> StorageResult<()> {
+    assert!(length >= HEADER_BYTES as u64, "{}: cut to {length} bytes, less than a header", path.display());
+    let file = disk.open(path).map_err(|e| StorageError::io("open", path, e))?;
+    file.set_length(length).map_err(|e| StorageError::io("cut", path, e))?;
+    file.sync_data().map_err(|e| StorageError::io("sync", path, e))
+}
+
+/// Removes one file, durably before anything else is done.
+fn remove(disk: &dyn Disk, dir: &Path, path: &Path, done: &mut Truncated) -> StorageResult<()> {
+    disk.remove(path).map_err(|e| StorageError::io("remove", path, e))?;
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
+    done.removed.push(path.to_path_buf());
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The disk's side of the contract in `oxkeeper_types::persist`: a batch of requests in, what is durable out.
+//!
+//! Owns the order of durable effects. Comes after consensus (`Persist`), before its acknowledgements (`Persisted`).
+//! A failed write or sync leaves unknown bytes behind (a second sync may lie: ZOOKEEPER-3701, and "fsyncgate"), so the handle
+//! is dead from then on and every call fails.
+
+use crate::epoch_file::write_epoch;
+use crate::error::{StorageError, StorageResult};
+use crate::log::LogWriter;
+use crate::log::truncate::truncate_history;
+use crate::names::{ACCEPTED_EPOCH, CURRENT_EPOCH};
+use oxkeeper_types::Zxid;
+use oxkeeper_types::persist::{Persist, Persisted};
+
+/// The one handle through which consensus writes.
+pub struct Persister {
+    log: LogWriter,
+    /// The failure that killed the handle.
+    dead: Option<String>,
+}
+
+impl Persister {
+    pub fn new(log: LogWriter) -> Persister {
+        Persister { log, dead: None }
+    }
+    /// The last transaction appended; not necessarily durable inside a batch.
+    pub fn last(&self) -> Zxid {
+        self.log.last()
+    }
+    /// Bytes of log written since the start.
+    pub fn bytes_appended(&self) -> u64 {
+        self.log.bytes_appended()
+    }
+    pub fn log(&self) -> &LogWriter {
+        &self.log
+    }
+    pub fn is_dead(&self) -> bool {
+        self.dead.is_some()
+    }
+
+    /// Carries out a batch in order. When it returns, everything in the answer is on stable storage; appends that
+    /// follow each other share one sync and one answer.
+    pub fn persist(&mut self, batch: &[Persist]) -> StorageResult<Vec<Persisted>> {
+        self.guarded(|log| {
+            let mut done = Vec::new();
+            let mut pending = None;
+            for request in batch {
+                carry_out(log, request, &mut pending, &mut done)?;
+            }
+            settle(log, &mut pending, &mut done)?;
+            Ok(done)
+        })
+    }
+
+    /// Follows a snapshot that was installed from a leader: appends go on after `last`, in a new file.
+    pub fn restart_after(&mut self, last: Zxid) -> StorageResult<()> {
+        self.guarded(|log| log.restart_after(last))
+    }
+
+    /// Ends the log in order: what was reserved and not used is given back.
+    pub fn close(&mut self) -> StorageResult<()> {
+        self.guarded(|log| {
+            log.roll()?;
+            log.sync()
+        })
+    }
+
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut LogWriter) -> StorageResult<T>) -> StorageResult<T> {
+        if let Some(first) = &self.dead {
+            return Err(StorageError::Poisoned { first: first.clone() });
+        }
+        work(&mut self.log).inspect_err(|e| self.dead = Some(e.to_string()))
+    }
+}
+
+fn carry_out(
+    log: &mut LogWriter,
+    request: &Persist,
+    pending: &mut Option<Zxid>,
+    done: &mut Vec<Persisted>,
+) -> StorageResult<()> {
+    match request {
+        Persist::Append { zxid, txn } => {
+            log.append(*zxid, txn)?;
+            *pending = Some(*zxid);
+        }
+        Persist::RollLog => log.roll()?,
+        Persist::TruncateLog { zxid } => {
+            settle(log, pending, done)?;
+            log.restart_after((*zxid).min(log.last()))?;
+            truncate_history(&**log.disk(), &log.dirs, *zxid)?;
+            done.push(Persisted::Truncated { zxid: *zxid });
+        }
+        // An epoch is a promise about the history that was logged before it: that history goes first.
+        Persist::AcceptedEpoch(epoch) => {
+            settle(log, pending, done)?;
+            write_epoch(&**log.disk(), &log.dirs.snapshots, ACCEPTED_EPOCH, *epoch)?;
+            done.push(Persisted::AcceptedEpoch(*epoch));
+        }
+        Persist::CurrentEpoch(epoch) => {
+            settle(log, pending, done)?;
+            write_epoch(&**log.disk(), &log.dirs.snapshots, CURRENT_EPOCH, *epoch)?;
+            done.push(Persisted::CurrentEpoch(*epoch));
+        }
+    }
+    Ok(())
+}
+
+/// Syncs what was appended and says so.
+fn settle(log: &mut LogWriter, pending: &mut Option<Zxid>, done: &mut Vec<Persisted>) -> StorageResult<()> {
+    log.sync()?;
+    if let Some(through) = pending.take() {
+        done.push(Persisted::Log { through });
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! [`Disk`] over the file system of the operating system.
+//!
+//! Owns system calls on files. Must not know formats or what the files are for.
+
+use crate::disk::{DirEntry, Disk, DiskFile};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// The file system of the machine. Has no state: copies are the same disk.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        boxed(OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path))
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        boxed(OpenOptions::new().read(true).write(true).open(path))
+    }
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        boxed(File::open(path))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            // A file may go between the listing and the look at it (purge, another tool): then it was never there.
+            let Ok(meta) = fs::metadata(entry.path()) else { continue };
+            if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
+                entries.push(DirEntry { name, length: meta.len() });
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        // Only Unix lets a directory be opened and synced; elsewhere the rename itself is what there is.
+        if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
+    }
+}
+
+struct RealFile(File);
+
+fn boxed(file: io::Result<File>) -> io::Result<Box<dyn DiskFile>> {
+    Ok(Box::new(RealFile(file?)))
+}
+
+impl DiskFile for RealFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < into.len() {
+            match read_once(&self.0, &mut into[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        write_all(&self.0, bytes, offset)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+    fn allocate(&self, length: u64) -> io::Result<()> {
+        allocate(&self.0, length)
+    }
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+#[cfg(unix)]
+fn read_once(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, offset)
+}
+#[cfg(unix)]
+fn write_all(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+#[cfg(windows)]
+fn read_once(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, offset)
+}
+#[cfg(windows)]
+fn write_all(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        done += std::os::windows::fs::FileExt::seek_write(file, &bytes[done..], offset + done as u64)?;
+    }
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn allocate(file: &File, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        // File systems that cannot reserve (NFS, some FUSE) still extend with zeros.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => file.set_len(length),
+        other => Ok(other?),
+    }
+}
+#[cfg(not(target_os = "linux"))]
+fn allocate(file: &File, length: u64) -> io::Result<()> {
+    file.set_len(length)
+}
