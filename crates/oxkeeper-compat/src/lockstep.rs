@@ -7,9 +7,9 @@ use crate::program::{Identity, Program, Step};
 use crate::requests::Request;
 use crate::servers::{Server, ServerError, ServerKind};
 use crate::wire::{self, Connection, Hello, Received};
-use oxkeeper_proto::client::{ConnectResponse, XID_PING};
+use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, XID_PING};
 use oxkeeper_proto::jute::Reader;
-use oxkeeper_types::{OpCode, SessionId, Xid, Zxid};
+use oxkeeper_types::{ErrorCode, OpCode, SessionId, Xid, Zxid};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ pub struct Mismatch {
 /// Starts two fresh servers and plays the program on them.
 pub fn run(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<Option<Mismatch>, ServerError> {
     let (left, right) = start_both(program, left, right)?;
-    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address)))
+    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address), |_, _| {}))
 }
 
 pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<(Server, Server), ServerError> {
@@ -49,8 +49,13 @@ pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> R
     Ok((left?, right?))
 }
 
-/// Plays the program on two players in lockstep.
-pub fn compare(program: &Program, left: &mut Player, right: &mut Player) -> Option<Mismatch> {
+/// Plays the program on two players in lockstep; `show` hears each step on which they agree.
+pub fn compare(
+    program: &Program,
+    left: &mut Player,
+    right: &mut Player,
+    show: impl Fn(&Step, &[String]),
+) -> Option<Mismatch> {
     let mut before = Vec::new();
     for (at, step) in program.steps.iter().enumerate() {
         let (l, r) = (left.play(step), right.play(step));
@@ -58,6 +63,7 @@ pub fn compare(program: &Program, left: &mut Player, right: &mut Player) -> Opti
         if l != r || l.iter().any(|line| line.contains(NO_SERVER)) {
             return Some(Mismatch { at, left: l, right: r, before });
         }
+        show(step, &l);
         before.push((at, l));
     }
     None
@@ -246,8 +252,12 @@ impl Player {
                     lines.push(format!("c{slot} event {}", self.names.event(&frame)));
                 }
                 Received::Frame(frame) => {
-                    open.note_zxid(&frame);
+                    let closes = request.number() == OpCode::CloseSession.number();
+                    let last = open.note_header(&frame) || closes;
                     lines.push(format!("c{slot} reply {}", self.names.reply(request, &frame)));
+                    if last {
+                        self.await_close(slot, lines);
+                    }
                     return;
                 }
                 ended => {
@@ -255,6 +265,15 @@ impl Player {
                     return;
                 }
             }
+        }
+    }
+
+    /// The server closes behind an answer that says so. No ping meanwhile: the reference queues answer and close one
+    /// after the other, and what arrives between the two may be answered or not.
+    fn await_close(&mut self, slot: usize, lines: &mut Vec<String>) {
+        if let Some(open) = self.slot(slot) {
+            let received = open.connection.receive();
+            self.note_unasked(slot, received, lines);
         }
     }
 
@@ -324,12 +343,14 @@ impl Open {
         self.next_xid += 1;
         Xid(self.next_xid - 1)
     }
-    fn note_zxid(&mut self, frame: &[u8]) {
-        let mut r = Reader::unbounded(frame);
-        if let (Ok(_), Ok(zxid)) = (r.int(), r.long())
-            && zxid > 0
-        {
-            self.last_zxid = Zxid(zxid);
+    /// Remembers the zxid of a reply; true where the server closes the connection behind it: an operation that does not
+    /// exist, and a failed authentication.
+    fn note_header(&mut self, frame: &[u8]) -> bool {
+        let Ok(header) = ReplyHeader::read(&mut Reader::unbounded(frame)) else { return false };
+        if header.zxid.0 > 0 {
+            self.last_zxid = header.zxid;
         }
+        let unknown = header.error == ErrorCode::Unimplemented.number() && header.zxid.0 == -1;
+        unknown || header.error == ErrorCode::AuthFailed.number()
     }
 }
