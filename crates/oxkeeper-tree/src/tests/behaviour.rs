@@ -354,3 +354,9 @@ fn an_image_costs_memory_only_for_what_changes() {
     assert_eq!(story.tree.image_changed(id), 2, "the node that was written, and the root as a parent");
     story.tree.thaw(id);
 }
+
+#[test]
+fn readers_on_other_threads_may_share_the_tree() {
+    fn check<T: Send + Sync>(_: &T) {}
+    check(&Tree::new(options()));
+}
