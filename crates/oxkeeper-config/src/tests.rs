@@ -167,7 +167,10 @@ fn wrong_values_of_the_file_stop_the_start() {
         "autopurge.purgeInterval=1w",
         "zoo.cfg:1: autopurge.purgeInterval=1w: expected a whole number of hours, or a number with one of ms, s, m, h, d",
     );
-    check("clientPortAddress=a b", "zoo.cfg:1: clientPortAddress=a b: expected a host name or an address");
+    check(
+        "clientPort=1\nclientPortAddress=a b",
+        "zoo.cfg:2: clientPortAddress=a b: expected a host name or an address",
+    );
     check("initLimit=-1", "zoo.cfg:1: initLimit=-1: expected a whole number of ticks from 0 to 2147483647");
     check(
         "metricsProvider.className=my.Provider",

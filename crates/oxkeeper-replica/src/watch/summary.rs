@@ -5,7 +5,7 @@
 use super::kinds::Modes;
 use super::paths::PathId;
 use super::table::WatchTable;
-use super::watchers::Word;
+use super::watchers::{Slot, Word};
 use oxkeeper_types::SessionId;
 
 /// The numbers of `wchs`.
@@ -33,7 +33,7 @@ impl WatchTable {
                 let is_data = |path: &PathId| {
                     let word = self.paths.word(*path);
                     let modes = match word.as_list() {
-                        Some(list) => self.lists[list as usize].modes(super::watchers::Slot(slot)),
+                        Some(list) => self.lists[list as usize].modes(Slot(slot)),
                         None => word.modes(),
                     };
                     modes.any(Modes::DATA)

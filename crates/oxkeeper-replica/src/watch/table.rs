@@ -7,10 +7,10 @@ use super::kinds::{Modes, WatchKind, WatcherType};
 use super::paths::{PathId, Paths, spread};
 use super::recursive::Recursive;
 use super::watchers::{Slot, Watchers, Word};
-use foldhash::SharedSeed;
-use foldhash::fast::SeedableRandomState;
+use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use oxkeeper_types::{ConnId, Id, SessionId};
+use std::fmt;
 use std::sync::Arc;
 
 /// All watches of one server.
@@ -18,7 +18,7 @@ pub struct WatchTable {
     /// By slot. `None`: the slot is free.
     pub(super) conns: Vec<Option<Conn>>,
     free_slots: Vec<Slot>,
-    slots: HashMap<ConnId, Slot, SeedableRandomState>,
+    slots: HashMap<ConnId, Slot, FixedState>,
     pub(super) paths: Paths,
     /// Of paths with more than one watcher.
     pub(super) lists: Vec<Watchers>,
@@ -80,6 +80,13 @@ impl Conn {
     }
 }
 
+impl fmt::Debug for WatchTable {
+    /// Numbers only: there may be millions of watches.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchTable").field("connections", &self.slots.len()).field("counts", &self.counts).finish()
+    }
+}
+
 impl Default for WatchTable {
     fn default() -> WatchTable {
         WatchTable::new()
@@ -95,7 +102,7 @@ impl WatchTable {
         WatchTable {
             conns: Vec::new(),
             free_slots: Vec::new(),
-            slots: HashMap::with_hasher(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed())),
+            slots: HashMap::with_hasher(FixedState::with_seed(seed)),
             paths: Paths::new(seed),
             lists: Vec::new(),
             free_lists: Vec::new(),

@@ -8,14 +8,15 @@ use super::MayRead;
 use super::kinds::{Effect, Modes};
 use super::paths::PathId;
 use super::table::{Conn, WatchTable, open_conn};
+use super::watchers::Word;
 use crate::auth;
 use crate::options::Options;
 use crate::output::{Delivery, Outputs};
-use oxkeeper_proto::client::{ReplyHeader, WatcherEvent, XID_EVENT};
+use oxkeeper_proto::client::{EventType, ReplyHeader, WatcherEvent, XID_EVENT};
 use oxkeeper_proto::frame;
 use oxkeeper_proto::jute::Writer;
 use oxkeeper_tree::{Change, ChangeKind};
-use oxkeeper_types::{Id, Perms, Zxid, path};
+use oxkeeper_types::{Acl, Id, Perms, Zxid, path};
 use std::ops::{AddAssign, Range};
 
 /// How many watchers changes of one kind have woken, those included that were not told: the reference's summaries
@@ -76,12 +77,7 @@ impl AddAssign for Fired {
 }
 
 /// Appends an event as a frame. Returns how many bytes it has behind its length word.
-pub(super) fn write_event(
-    event: oxkeeper_proto::client::EventType,
-    path: &str,
-    zxid: Zxid,
-    frames: &mut Vec<u8>,
-) -> usize {
+pub(super) fn write_event(event: EventType, path: &str, zxid: Zxid, frames: &mut Vec<u8>) -> usize {
     let start = frames.len();
     frame::append(frames, |out| {
         let w = &mut Writer::new(out);
@@ -94,7 +90,8 @@ pub(super) fn write_event(
 impl WatchTable {
     /// Tells everybody whom these changes wake and who may read what has changed. `changes` in the tree's order.
     pub fn trigger(&mut self, options: &Options, changes: &[Change], out: &mut Outputs) -> Fired {
-        self.trigger_with(&|acl, ids| auth::allowed(options, acl, Perms::READ, ids), changes, out)
+        let may_read = |acl: Option<&[Acl]>, ids: &[Id]| auth::allowed(options, acl, Perms::READ, ids);
+        self.trigger_with(&may_read, changes, out)
     }
 
     pub(super) fn trigger_with(&mut self, may_read: MayRead, changes: &[Change], out: &mut Outputs) -> Fired {
@@ -153,7 +150,7 @@ impl WatchTable {
                 conn.settle(path, word.modes(), left, counts);
                 match left {
                     Modes::NONE => paths.remove(path),
-                    left => paths.set_word(path, super::watchers::Word::new(word.slot(), left)),
+                    left => paths.set_word(path, Word::new(word.slot(), left)),
                 }
                 left.any(Modes::DATA)
             }

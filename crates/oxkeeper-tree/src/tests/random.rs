@@ -14,6 +14,8 @@ pub enum Op {
     SetData(String, Option<Vec<u8>>),
     SetAcl(String, u8),
     Multi(Vec<Op>),
+    SetQuota(String),
+    DropQuota(String),
     FailedMulti,
     OpenSession,
     CloseSession { with_paths: bool },
@@ -97,6 +99,8 @@ fn prepare(model: &Model, op: &Op, raw: bool) -> Txn {
             if path.ends_with("_stats") && !model.children(parent_of(path)).contains(&"zookeeper_limits".to_owned()) {
                 return error(ErrorCode::NoNode);
             }
+            // The twin counts quotas after a whole transaction, which a session's end must not take apart.
+            let kind = if is_quota { &1 } else { kind };
             let parent_cversion = parent.map_or(1, |p| p.stat.cversion + 1);
             let (path, data, acl) = (path.clone(), data.clone().map(Bytes::from), acl_list(*acl));
             match kind {
@@ -149,9 +153,22 @@ pub fn entry_for(model: &Model, session: i64, op: &Op, n: i64, raw: bool) -> Txn
             Txn::Error { code: ErrorCode::RuntimeInconsistency.number() },
         ]),
         Op::Multi(ops) => prepare_multi(model, &header, ops, raw),
+        Op::SetQuota(target) => {
+            let paths = quota_nodes(target).into_iter().filter(|path| !model.nodes.contains_key(path));
+            let ops = paths.map(|path| Op::Create { path, kind: 1, data: None, acl: 0 });
+            prepare_multi(model, &header, &ops.collect::<Vec<_>>(), false)
+        }
+        Op::DropQuota(target) => {
+            let paths = quota_nodes(target).into_iter().rev().filter(|path| model.nodes.contains_key(path));
+            prepare_multi(model, &header, &paths.map(Op::Delete).collect::<Vec<_>>(), false)
+        }
         single => prepare(model, single, raw),
     };
     TxnEntry { header, txn, digest: None }
+}
+
+fn quota_nodes(target: &str) -> [String; 3] {
+    ["", "/zookeeper_limits", "/zookeeper_stats"].map(|name| format!("/zookeeper/quota{target}{name}"))
 }
 
 /// Each part is prepared on the state that the parts before it leave; one refusal makes all of them errors.
