@@ -393,6 +393,18 @@ fn metrics_providers_go_by_their_class_names() {
     assert_eq!(c.metrics.prometheus_address.unwrap().to_string(), "0.0.0.0:0");
     assert_eq!(load("metricsProvider.className=NullMetricsProvider").metrics.provider, MetricsProvider::Null);
     assert!(load("metricsProvider.httpPort=-1").metrics.prometheus_address.is_none());
+    let wrong = "metricsProvider.className=PrometheusMetricsProvider\nmetricsProvider.httpPort=x";
+    assert_eq!(
+        refused(wrong),
+        "zoo.cfg:2: metricsProvider.httpPort=x: expected a whole number (a port) from -1 to 65535"
+    );
+    assert_eq!(
+        warnings(&load(&wrong.replace("Prometheus", "Null"))),
+        [
+            "zoo.cfg:2: metricsProvider.httpPort=x: expected a whole number (a port) from -1 to 65535; without effect, as \
+          NullMetricsProvider has no port"
+        ]
+    );
 }
 
 // Security

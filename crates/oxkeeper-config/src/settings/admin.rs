@@ -107,7 +107,14 @@ impl Metrics {
             let allowed = format!("one of {METRICS_DEFAULT}, {METRICS_NULL}, {METRICS_PROMETHEUS}");
             return Err(wrong(row, &found, allowed));
         };
-        let port = r.int("metricsProvider.httpPort")?;
+        // The other providers ignore their settings in the reference, so a wrong one does not stop the start.
+        let port = match r.int("metricsProvider.httpPort") {
+            Err(error) if provider != MetricsProvider::Prometheus => {
+                r.warn_all(format!("{error}; without effect, as {class} has no port"));
+                -1
+            }
+            port => port?,
+        };
         let address = r.listen("metricsProvider.httpHost", u16::try_from(port).unwrap_or(0))?;
         Ok(Metrics {
             provider,
