@@ -5,6 +5,8 @@
 //! Must not know what a request means or who is asked (that is `oxkeeper-replica`), nor files.
 
 pub mod client;
+pub mod election;
 pub mod frame;
 pub mod jute;
+pub mod quorum;
 pub mod txn;

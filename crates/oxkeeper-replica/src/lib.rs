@@ -19,6 +19,7 @@ pub mod options;
 pub mod output;
 pub mod pipeline;
 pub mod read;
+mod reaper;
 pub mod replica;
 pub mod report;
 pub mod session;

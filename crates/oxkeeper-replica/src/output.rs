@@ -51,11 +51,16 @@ pub enum CloseReason {
     /// Unknown session, wrong password, or a session that is being closed.
     ConnectRefused,
     /// The client has seen a later zxid than this server has.
-    ClientAhead { client: Zxid, server: Zxid },
+    ClientAhead {
+        client: Zxid,
+        server: Zxid,
+    },
     /// `connection_throttle_*` had no token.
     ConnectThrottled,
     /// An op that no client may send; a reply with -6 stands before it.
-    Unimplemented { op: i32 },
+    Unimplemented {
+        op: i32,
+    },
     AuthFailed,
 }
 

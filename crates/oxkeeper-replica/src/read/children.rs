@@ -1,0 +1,35 @@
+//! getChildren, getChildren2, getAllChildrenNumber.
+
+use super::{Reading, Refusal};
+use crate::state::WatchAccess;
+use crate::watch::WatchKind;
+use oxkeeper_proto::client::{PathRequest, PathWatchRequest};
+use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_types::Perms;
+
+impl<W: WatchAccess> Reading<'_, W> {
+    pub(super) fn get_children(&self, r: &mut Reader, w: &mut Writer, with_stat: bool) -> Result<(), Refusal> {
+        let request = PathWatchRequest::read(r)?;
+        let node = self.node_with(&request.path, Perms::READ)?;
+        if request.watch {
+            self.register(&request.path, WatchKind::Child);
+        }
+        w.count(node.num_children());
+        for name in node.children() {
+            w.string(name);
+        }
+        if with_stat {
+            w.stat(&node.stat());
+        }
+        Ok(())
+    }
+
+    /// All descendants, not only children.
+    pub(super) fn get_all_children_number(&self, r: &mut Reader, w: &mut Writer) -> Result<(), Refusal> {
+        let request = PathRequest::read(r)?;
+        self.node_with(&request.path, Perms::READ)?;
+        let total = self.state.tree.descendants(&request.path);
+        w.int(i32::try_from(total).unwrap_or(i32::MAX));
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! The handshake: new session, resumed session, or refusal (reference `ZooKeeperServer.processConnectRequest`).
+//!
+//! One departure: the password is checked before anything else happens to the session, so that whoever knows an id but
+//! not its password cannot throw its owner out. The reference closes the live connection first.
+
+use crate::auth::password::session_password;
+use crate::options::Options;
+use crate::session::Tracker;
+use oxkeeper_proto::client::{ConnectRequest, ConnectResponse};
+use oxkeeper_types::{ConnId, Millis, SessionId, Zxid};
+
+/// What becomes of a handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// A createSession transaction is to be proposed; the answer waits for it.
+    New { timeout: Millis },
+    /// The session lives and the password is right. `displaced` is the connection that served it until now.
+    Resume { session: SessionId, timeout: Millis, displaced: Option<ConnId> },
+    /// Answered with zeroes, then closed.
+    Refuse,
+    /// Closed without an answer: the client has seen more than this server.
+    ClientAhead { client: Zxid, server: Zxid },
+}
+
+/// Judges a handshake. `last_processed` is the server's own zxid.
+pub fn judge(options: &Options, tracker: &Tracker, request: &ConnectRequest, last_processed: Zxid) -> Verdict {
+    if request.last_zxid_seen > last_processed {
+        return Verdict::ClientAhead { client: request.last_zxid_seen, server: last_processed };
+    }
+    let wanted = Millis(i64::from(request.timeout_ms));
+    let timeout = wanted.max(options.session_timeout_min).min(options.session_timeout_max);
+    if request.session == SessionId::NONE {
+        return Verdict::New { timeout };
+    }
+    let session = request.session;
+    if request.password != session_password(session) {
+        return Verdict::Refuse;
+    }
+    match tracker.get(session) {
+        Some(live) if !live.closing => Verdict::Resume { session, timeout, displaced: live.conn },
+        _ => Verdict::Refuse,
+    }
+}
+
+/// The answer to a handshake that succeeded.
+pub fn accepted(session: SessionId, timeout: Millis, read_only: Option<bool>) -> ConnectResponse {
+    ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: i32::try_from(timeout.0).expect("timeouts come from 32-bit numbers"),
+        session,
+        password: session_password(session),
+        // Only a server in read-only mode answers true.
+        read_only: read_only.map(|_| false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: SessionId = SessionId(0x100_0000);
+
+    fn request(session: SessionId, password: &[u8], timeout_ms: i32) -> ConnectRequest {
+        ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(5),
+            timeout_ms,
+            session,
+            password: password.to_vec(),
+            read_only: None,
+        }
+    }
+
+    fn check(request: ConnectRequest, expected: Verdict) {
+        let mut tracker = Tracker::new(Millis(1000), std::iter::empty(), Millis(0));
+        tracker.track(S, Millis(6000), Some(ConnId(3)), Millis(0));
+        assert_eq!(judge(&Options::default(), &tracker, &request, Zxid(5)), expected);
+    }
+
+    #[test]
+    fn timeouts_are_clamped() {
+        for (asked, got) in [(-1, 6000), (0, 6000), (10_000, 10_000), (i32::MAX, 60_000)] {
+            check(request(SessionId::NONE, b"", asked), Verdict::New { timeout: Millis(got) });
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_is_refused_and_displaces_nobody() {
+        check(request(S, &[0; 16], 6000), Verdict::Refuse);
+        let resume = Verdict::Resume { session: S, timeout: Millis(6000), displaced: Some(ConnId(3)) };
+        check(request(S, &session_password(S), 6000), resume);
+    }
+
+    #[test]
+    fn an_unknown_session_is_refused() {
+        let other = SessionId(9);
+        check(request(other, &session_password(other), 6000), Verdict::Refuse);
+    }
+
+    #[test]
+    fn a_client_from_the_future_goes_elsewhere() {
+        let mut ahead = request(SessionId::NONE, b"", 6000);
+        ahead.last_zxid_seen = Zxid(6);
+        check(ahead, Verdict::ClientAhead { client: Zxid(6), server: Zxid(5) });
+    }
+}

@@ -1,0 +1,209 @@
+//! Who was heard from, through which connection, and who is due to expire (reference `SessionTrackerImpl`, `ExpiryQueue`).
+//!
+//! Deadlines are rounded up to the next tick, so a session lives for its timeout and at most one tick more; plus the
+//! bound on how late the core hears of activity, so that nobody expires who was heard in time.
+
+use hashbrown::{HashMap, HashSet};
+use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
+use oxkeeper_types::{ConnId, ErrorCode, Millis, SessionId};
+use std::collections::BTreeMap;
+
+type Hasher = foldhash::fast::FixedState;
+
+/// One session that this server keeps alive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Live {
+    /// Negotiated by the connection that serves it now.
+    pub timeout: Millis,
+    /// Key of its bucket, on the monotonic clock.
+    pub deadline: Millis,
+    /// The connection that may speak for it.
+    pub conn: Option<ConnId>,
+    /// A closeSession was prepared: nothing more is taken from it.
+    pub closing: bool,
+}
+
+#[derive(Debug)]
+pub struct Tracker {
+    tick: Millis,
+    sessions: HashMap<SessionId, Live, Hasher>,
+    /// Deadline, a multiple of the tick, to the sessions that expire there.
+    buckets: BTreeMap<Millis, HashSet<SessionId, Hasher>>,
+}
+
+impl Tracker {
+    /// Arms every known session with its full timeout, as a server does when it starts or takes over.
+    pub fn new(tick: Millis, known: impl Iterator<Item = (SessionId, Millis)>, now: Millis) -> Tracker {
+        assert!(tick.0 > 0, "tick of {} ms", tick.0);
+        let mut tracker = Tracker { tick, sessions: HashMap::default(), buckets: BTreeMap::new() };
+        for (session, timeout) in known {
+            tracker.track(session, timeout, None, now);
+        }
+        tracker
+    }
+
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+    pub fn get(&self, session: SessionId) -> Option<&Live> {
+        self.sessions.get(&session)
+    }
+
+    /// Starts to keep a session alive, or hands a known one to another connection with the timeout it negotiated.
+    pub fn track(&mut self, session: SessionId, timeout: Millis, conn: Option<ConnId>, now: Millis) {
+        let deadline = self.bucket(now + timeout);
+        let live = Live { timeout, deadline, conn, closing: false };
+        if let Some(before) = self.sessions.insert(session, live) {
+            self.leave_bucket(session, before.deadline);
+        }
+        self.buckets.entry(deadline).or_default().insert(session);
+    }
+
+    /// The session was heard from. Nothing happens for unknown and closing ones.
+    pub fn touch(&mut self, session: SessionId, now: Millis) {
+        let Some(live) = self.sessions.get(&session).filter(|live| !live.closing).copied() else { return };
+        let deadline = self.bucket(now + live.timeout);
+        if deadline != live.deadline {
+            self.leave_bucket(session, live.deadline);
+            self.buckets.entry(deadline).or_default().insert(session);
+            self.sessions.get_mut(&session).expect("looked up above").deadline = deadline;
+        }
+    }
+
+    pub fn set_closing(&mut self, session: SessionId) {
+        if let Some(live) = self.sessions.get_mut(&session) {
+            live.closing = true;
+        }
+    }
+
+    /// The connection is gone; its session waits for another one or for its deadline.
+    pub fn disconnected(&mut self, session: SessionId, conn: ConnId) {
+        if let Some(live) = self.sessions.get_mut(&session)
+            && live.conn == Some(conn)
+        {
+            live.conn = None;
+        }
+    }
+
+    pub fn remove(&mut self, session: SessionId) -> Option<Live> {
+        let live = self.sessions.remove(&session)?;
+        self.leave_bucket(session, live.deadline);
+        Some(live)
+    }
+
+    /// Whether `conn` may speak for `session` (reference `SessionTrackerImpl.checkSession`).
+    pub fn check(&self, session: SessionId, conn: ConnId) -> Result<(), ErrorCode> {
+        match self.sessions.get(&session) {
+            None => Err(ErrorCode::SessionExpired),
+            Some(live) if live.closing => Err(ErrorCode::SessionExpired),
+            Some(live) if live.conn != Some(conn) => Err(ErrorCode::SessionMoved),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Sessions whose time is over, in order of their ids; each is marked as closing and comes out once.
+    pub fn expire(&mut self, now: Millis) -> Vec<SessionId> {
+        let mut due = Vec::new();
+        while let Some(bucket) = self.buckets.first_entry() {
+            if *bucket.key() + Millis(TOUCH_DELAY_MS_MAX) > now {
+                break;
+            }
+            let start = due.len();
+            due.extend(bucket.remove());
+            due[start..].sort_unstable();
+        }
+        due.retain(|session| {
+            let live = self.sessions.get_mut(session).expect("a session in a bucket is known");
+            let first = !live.closing;
+            live.closing = true;
+            first
+        });
+        due
+    }
+
+    /// When [`Tracker::expire`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Millis> {
+        self.buckets.first_key_value().map(|(deadline, _)| *deadline + Millis(TOUCH_DELAY_MS_MAX))
+    }
+
+    /// Deadlines with their sessions in order, for `dump`.
+    pub fn buckets(&self) -> impl Iterator<Item = (Millis, Vec<SessionId>)> + '_ {
+        self.buckets.iter().map(|(deadline, sessions)| {
+            let mut sorted: Vec<_> = sessions.iter().copied().collect();
+            sorted.sort_unstable();
+            (*deadline, sorted)
+        })
+    }
+
+    fn bucket(&self, at: Millis) -> Millis {
+        Millis((at.0 / self.tick.0 + 1) * self.tick.0)
+    }
+
+    fn leave_bucket(&mut self, session: SessionId, deadline: Millis) {
+        if let Some(bucket) = self.buckets.get_mut(&deadline) {
+            bucket.remove(&session);
+            if bucket.is_empty() {
+                self.buckets.remove(&deadline);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    const S: SessionId = SessionId(7);
+    const CONN: ConnId = ConnId(1);
+
+    fn tracker() -> Tracker {
+        let mut t = Tracker::new(Millis(1000), std::iter::empty(), Millis(0));
+        t.track(S, Millis(4000), Some(CONN), Millis(500));
+        t
+    }
+
+    #[test]
+    fn a_session_expires_after_its_timeout_and_within_a_tick_more() {
+        let mut t = tracker();
+        assert_eq!(t.next_deadline(), Some(Millis(5000 + TOUCH_DELAY_MS_MAX)));
+        assert_eq!(t.expire(Millis(5000 + TOUCH_DELAY_MS_MAX - 1)), []);
+        assert_eq!(t.expire(Millis(5000 + TOUCH_DELAY_MS_MAX)), [S]);
+        assert_eq!(t.expire(Millis(60000)), [], "it comes out once");
+    }
+
+    #[test]
+    fn a_touch_moves_the_deadline() {
+        let mut t = tracker();
+        t.touch(S, Millis(3000));
+        assert_eq!(t.expire(Millis(7999)), []);
+        assert_eq!(t.expire(Millis(8000 + TOUCH_DELAY_MS_MAX)), [S]);
+    }
+
+    #[test]
+    fn a_closing_session_is_not_touched_and_not_obeyed() {
+        let mut t = tracker();
+        t.set_closing(S);
+        t.touch(S, Millis(3000));
+        assert_eq!(t.get(S).unwrap().deadline, Millis(5000));
+        assert_eq!(t.check(S, CONN), Err(ErrorCode::SessionExpired));
+    }
+
+    #[test]
+    fn only_the_serving_connection_speaks_for_a_session() {
+        let mut t = tracker();
+        assert_eq!(t.check(S, CONN), Ok(()));
+        t.track(S, Millis(9000), Some(ConnId(2)), Millis(600));
+        assert_eq!(t.check(S, CONN), Err(ErrorCode::SessionMoved));
+        assert_eq!(t.check(SessionId(8), CONN), Err(ErrorCode::SessionExpired));
+        t.disconnected(S, CONN);
+        assert_eq!(t.get(S).unwrap().conn, Some(ConnId(2)), "the old connection's end is no concern of the new one");
+    }
+
+    #[test]
+    fn sessions_known_at_the_start_get_their_full_timeout() {
+        let t = Tracker::new(Millis(1000), [(S, Millis(2500))].into_iter(), Millis(10_000));
+        assert_eq!(t.get(S).unwrap().deadline, Millis(13_000));
+    }
+}
