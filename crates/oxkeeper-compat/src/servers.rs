@@ -139,7 +139,17 @@ pub struct Server {
 impl Server {
     /// Starts and waits until it serves.
     pub fn start(kind: &ServerKind, config: &ServerConfig) -> Result<Server, ServerError> {
+        Server::start_as(kind, config, None)
+    }
+
+    /// The same with a `myid` file, for a member of an ensemble.
+    pub fn start_as(kind: &ServerKind, config: &ServerConfig, myid: Option<u8>) -> Result<Server, ServerError> {
         let dir = new_dir()?;
+        if let Some(myid) = myid {
+            let path = dir.join("data").join("myid");
+            fs::create_dir_all(dir.join("data")).map_err(io("create", &path))?;
+            fs::write(&path, myid.to_string()).map_err(io("write", &path))?;
+        }
         let result = Server::start_in(kind, config, &dir);
         if result.is_err() {
             // The error carries what the server said; the directory is of no more use.
@@ -159,6 +169,17 @@ impl Server {
             }
         }
         Err(last.expect("three attempts leave an error"))
+    }
+
+    /// Stops the server and starts it again on the same files.
+    pub fn restart(&mut self, kind: &ServerKind, config: &ServerConfig) -> Result<(), ServerError> {
+        self.stop();
+        let mut started = Server::start_in(kind, config, &self.dir)?;
+        std::mem::swap(&mut self.child, &mut started.child);
+        self.address = started.address;
+        // The directory stays with this value; the old process has ended.
+        started.dir = PathBuf::new();
+        Ok(())
     }
 
     fn start_at(kind: &ServerKind, config: &ServerConfig, dir: &Path, port: u16) -> Result<Server, ServerError> {
@@ -253,12 +274,12 @@ fn command(kind: &ServerKind, config: &ServerConfig, conf: &Path) -> Command {
             let mut command = Command::new(script);
             command.arg(version).arg(conf);
             // A client compiler alone starts faster and suits a process that lives for seconds.
-            command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
+            let mut flags = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData".to_string();
             if let Some(interval) = config.reaper_interval_ms {
                 // A plain system property there, which zoo.cfg can not set.
-                command.arg(format!("-Dznode.container.checkIntervalMs={interval}"));
+                flags.push_str(&format!(" -Dznode.container.checkIntervalMs={interval}"));
             }
-            command.env("ZK_SERVER_HEAP", "256");
+            command.env("SERVER_JVMFLAGS", flags).env("ZK_SERVER_HEAP", "256");
             command
         }
         ServerKind::Command(text) => {
