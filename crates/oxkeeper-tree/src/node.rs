@@ -38,8 +38,6 @@ pub(crate) struct Record {
     /// CRC-32 of path and data, from which the node's digest follows by hashing the stat only. Unused (0) where the
     /// digest is off or does not cover the node.
     pub(crate) content_crc: u32,
-    /// Hash of parent and name, so that the index grows without touching names.
-    pub(crate) hash: u32,
 }
 
 pub(crate) const NO_EXTENSION: u32 = u32::MAX;

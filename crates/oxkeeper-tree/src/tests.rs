@@ -1,3 +1,6 @@
-//! Behaviour of the tree as a whole.
+//! Behaviour of the tree as a whole: single behaviours, and random histories beside a dumb twin.
 
 mod behaviour;
+mod images;
+mod model;
+mod random;

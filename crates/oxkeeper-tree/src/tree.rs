@@ -283,7 +283,6 @@ impl Tree {
             extension: NO_EXTENSION,
             version: stat.version,
             content_crc: content_crc.0,
-            hash: new.hash,
         }));
         self.note_born_for_images(id);
         if Extension::is_needed(stat) {
@@ -294,7 +293,7 @@ impl Tree {
             extension.aversion = stat.aversion;
         }
         if new.parent != NodeId::NONE {
-            self.index.insert(&self.nodes, id);
+            self.index.insert(new.hash, id);
             self.link_child(new.parent, id);
         }
         self.link_owner(id, self.owner_of_raw(stat.ephemeral_owner));
@@ -314,8 +313,8 @@ impl Tree {
         self.data_size -= java_length(path) + self.record(id).content.data_len() as i64;
         self.unlink_owner(id);
         self.unlink_child(id);
-        self.index.remove(&self.nodes, id);
         let record = self.nodes.remove(id.0);
+        self.index.remove(self.index.hash(record.parent, record.content.name()), id);
         if record.extension != NO_EXTENSION {
             self.extensions.remove(record.extension);
         }

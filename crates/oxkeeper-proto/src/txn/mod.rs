@@ -258,7 +258,12 @@ fn read_close_session(r: &mut Reader) -> Result<Option<Vec<String>>, DecodeError
     if left.is_empty() || digest_only {
         return Ok(None);
     }
-    Ok(Some(r.strings()?.into_iter().map(|p| p.into_owned()).collect()))
+    let at = r.position();
+    let paths: Vec<String> = r.strings()?.into_iter().map(|p| p.into_owned()).collect();
+    if paths.iter().any(String::is_empty) {
+        return Err(DecodeError::Unknown { at, what: "path of a deleted ephemeral, its length", value: 0 });
+    }
+    Ok(Some(paths))
 }
 
 fn read_multi(r: &mut Reader, bytes: &Bytes) -> Result<Vec<Txn>, DecodeError> {

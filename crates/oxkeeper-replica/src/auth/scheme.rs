@@ -173,7 +173,7 @@ fn is_valid_attribute_value(value: &str) -> bool {
 
 /// Hex digits of one whole DER value: a tag, a length, and as many bytes as it says.
 fn is_der_value(hex: &str) -> bool {
-    if hex.len() % 2 != 0 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !hex.len().is_multiple_of(2) || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         return false;
     }
     let byte = |at: usize| hex.get(2 * at..2 * at + 2).and_then(|b| usize::from_str_radix(b, 16).ok());

@@ -9,10 +9,9 @@ use oxkeeper_types::{ErrorCode, OpCode, Stat, Xid, Zxid};
 /// the verdict stands in the results instead, and the header says success.
 pub fn write_reply(xid: Xid, zxid: Zxid, applied: &Applied, refused: Option<ErrorCode>, out: &mut Vec<u8>) {
     let mut w = Writer::new(out);
-    let error = match refused {
-        Some(code) => code,
-        None => applied.error,
-    };
+    // A failed multi succeeds as a request: its results say which part failed. One that could not be decoded became an
+    // error transaction.
+    let error = if applied.op == OpCode::Multi { ErrorCode::Ok } else { refused.unwrap_or(applied.error) };
     ReplyHeader { xid, zxid, error: error.number() }.write(&mut w);
     if error != ErrorCode::Ok {
         return;

@@ -6,7 +6,7 @@ use crate::state::WatchAccess;
 use crate::watch::{self, WatchKind, WatcherType};
 use oxkeeper_proto::client::{AddWatchRequest, SetWatches2Request, SetWatchesRequest, WatchesRequest};
 use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
-use oxkeeper_types::{AclList, ErrorCode, Id, OpCode, Perms};
+use oxkeeper_types::{Acl, ErrorCode, Id, OpCode, Perms};
 
 impl<W: WatchAccess> Reading<'_, W> {
     /// The body of a success is an error code of its own, 0. No ACL is asked here: events are filtered when they fire.
@@ -49,9 +49,8 @@ impl<W: WatchAccess> Reading<'_, W> {
             SetWatches2Request { relative_zxid, data, exist, child, persistent: Vec::new(), recursive: Vec::new() }
         };
         let Reading { state, options, caller, watches } = self;
-        let allowed =
-            |acl: Option<&AclList>, ids: &[Id]| auth::allowed(options, acl.map(|list| &**list), Perms::READ, ids);
-        watches.with(|table| watch::restore(&state.tree, table, caller, &request, &allowed, out));
+        let may_read = |acl: Option<&[Acl]>, ids: &[Id]| auth::allowed(options, acl, Perms::READ, ids);
+        watches.with(|table| watch::restore(&state.tree, table, caller, &request, &may_read, out));
         Ok(())
     }
 }

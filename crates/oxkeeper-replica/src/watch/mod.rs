@@ -1,60 +1,36 @@
-//! The shape of the watch table; its content is on its way.
+//! Watches: who wants to hear of which path, and telling them. Comes after the tree has applied a transaction and before
+//! its reply goes out.
+//!
+//! Owns the registrations of all open connections. Must not know how events reach a socket, or what is in a node beyond
+//! what [`restore`] has to compare. A registration belongs to a connection, not to a session: it is lost with it, and the
+//! client restores it on the next one.
+//!
+//! - [`table`]: registering, removing, closing;
+//! - [`kinds`]: which change wakes which kind;
+//! - [`trigger`]: changes to events;
+//! - [`restore`](mod@restore): what a client missed while it was away;
+//! - [`summary`]: for the operator;
+//! - `paths`, `watchers`, `recursive`: how the table stays small.
 
-use crate::options::Options;
-use crate::output::Outputs;
-use crate::state::Caller;
-use oxkeeper_proto::client::SetWatches2Request;
-use oxkeeper_tree::{Change, Tree};
-use oxkeeper_types::{AclList, ConnId, Id, SessionId};
-use std::sync::Arc;
+mod kinds;
+mod paths;
+mod recursive;
+mod restore;
+mod summary;
+mod table;
+mod trigger;
+mod watchers;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WatchKind {
-    Data,
-    Child,
-    Persistent,
-    PersistentRecursive,
-}
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WatcherType {
-    Any = 3,
-}
-impl WatcherType {
-    pub fn from_number(_: i32) -> Option<WatcherType> {
-        Some(WatcherType::Any)
-    }
-}
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Fired;
-impl std::ops::AddAssign for Fired {
-    fn add_assign(&mut self, _: Fired) {}
-}
-#[derive(Debug, Default)]
-pub struct WatchTable;
-impl WatchTable {
-    pub fn new() -> WatchTable {
-        WatchTable
-    }
-    pub fn open(&mut self, _: ConnId, _: SessionId, _: Arc<[Id]>) {}
-    pub fn set_auth(&mut self, _: ConnId, _: Arc<[Id]>) {}
-    pub fn close(&mut self, _: ConnId) {}
-    pub fn add(&mut self, _: ConnId, _: &str, _: WatchKind) {}
-    pub fn contains(&self, _: ConnId, _: &str, _: WatcherType) -> bool {
-        false
-    }
-    pub fn remove(&mut self, _: ConnId, _: &str, _: WatcherType) -> bool {
-        false
-    }
-    pub fn trigger(&mut self, _: &Options, _: &[Change], _: &mut Outputs) -> Fired {
-        Fired
-    }
-}
-pub fn restore(
-    _: &Tree,
-    _: &mut WatchTable,
-    _: &Caller,
-    _: &SetWatches2Request,
-    _: &dyn Fn(Option<&AclList>, &[Id]) -> bool,
-    _: &mut Vec<u8>,
-) {
-}
+pub use kinds::{WatchKind, WatcherType};
+pub use restore::restore;
+pub use summary::Summary;
+pub use table::WatchTable;
+pub use trigger::{Fired, Woken};
+
+use oxkeeper_types::{Acl, Id};
+
+/// Whether somebody with these ids may read what this ACL guards; `None` guards nothing.
+pub type MayRead<'a> = &'a dyn Fn(Option<&[Acl]>, &[Id]) -> bool;
+
+#[cfg(test)]
+mod tests;

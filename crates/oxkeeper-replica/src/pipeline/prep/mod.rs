@@ -115,8 +115,8 @@ impl Prep {
         }
     }
 
-    /// Prepares one request as the transaction `zxid`. A refused request becomes an error transaction (a multi: a multi of
-    /// errors), which takes the zxid all the same. Zxids rise from call to call.
+    /// Prepares one request as the transaction `zxid`. A refused request becomes an error transaction (a multi: a multi
+    /// with errors in it), which takes the zxid all the same. Zxids rise from call to call.
     pub fn prepare(
         &mut self,
         tree: &Tree,
@@ -132,7 +132,7 @@ impl Prep {
             Err(code) => (Txn::Error { code: code.number() }, Some(code)),
         };
         // An error transaction carries no digest in the reference: it fails before the digest is set.
-        let digest = (options.digest_enabled && txn.op() != OpCode::Error)
+        let digest = (tree.options().digest_enabled && txn.op() != OpCode::Error)
             .then(|| TxnDigest { version: DIGEST_VERSION, tree_digest: self.overlay.digest(tree) });
         let header = TxnHeader { session: request.session, cxid: request.xid.0, zxid, time: wall.0 };
         let content_crcs = std::mem::take(&mut self.content_crcs);
@@ -190,7 +190,7 @@ impl Prep {
 
     /// The CRC of what a node will hold, remembered for whoever applies the transaction.
     fn note_content(&mut self, cx: &Context<'_>, path: &str, data: Option<&[u8]>) -> ContentCrc {
-        if !cx.options.digest_enabled {
+        if !cx.tree.options().digest_enabled {
             return ContentCrc(0);
         }
         let crc = oxkeeper_tree::content_crc(path, data);

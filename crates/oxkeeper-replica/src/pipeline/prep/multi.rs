@@ -1,14 +1,15 @@
-//! multi: all parts become one transaction, or none does and each part gets its code.
+//! multi: all parts together become one transaction, or none of them has an effect.
 
 use super::{Context, Prep, malformed};
-use oxkeeper_proto::client::{MultiOp, read_multi};
+use oxkeeper_proto::client::{CreateRequest, CreateTtlRequest, MultiOp, read_multi};
 use oxkeeper_proto::jute::Reader;
 use oxkeeper_proto::txn::Txn;
-use oxkeeper_types::{ErrorCode, OpCode};
+use oxkeeper_types::{CreateMode, ErrorCode, OpCode};
 
 impl Prep {
-    /// Later parts see what earlier ones do. After the first failure the results are: 0 for the parts before it, its own
-    /// code, and -2 for the parts behind it (CW188).
+    /// Later parts see what earlier ones do. The first failure undoes them: from there on the transaction holds errors, its
+    /// own code and then -2. The parts before it stay in the record, as in the reference; whoever applies it sees the
+    /// error and answers 0 for them (CW188).
     pub(super) fn multi(
         &mut self,
         cx: &Context<'_>,
@@ -28,7 +29,9 @@ impl Prep {
                 Err(code) => {
                     self.overlay.roll_back();
                     self.content_crcs.clear();
-                    return Ok((failed(txns.len(), count, code), Some(code)));
+                    txns.push(Txn::Error { code: code.number() });
+                    txns.resize(count, Txn::Error { code: ErrorCode::RuntimeInconsistency.number() });
+                    return Ok((Txn::Multi(txns), Some(code)));
                 }
             }
         }
@@ -39,7 +42,7 @@ impl Prep {
     fn part(&mut self, cx: &Context<'_>, op: MultiOp<'_>) -> Result<Txn, ErrorCode> {
         match op {
             MultiOp::Create { op, request } => self.create(cx, op, request),
-            MultiOp::CreateTtl(request) => self.create_ttl(cx, request),
+            MultiOp::CreateTtl(request) => self.create_ttl_or_other(cx, request),
             MultiOp::Delete(request) => self.delete(cx, request),
             MultiOp::SetData(request) => self.set_data(cx, request),
             MultiOp::Check(request) => self.check(cx, request),
@@ -50,11 +53,15 @@ impl Prep {
     }
 }
 
-fn failed(before: usize, count: usize, code: ErrorCode) -> Txn {
-    let part = |at: usize| match at.cmp(&before) {
-        std::cmp::Ordering::Less => ErrorCode::Ok,
-        std::cmp::Ordering::Equal => code,
-        std::cmp::Ordering::Greater => ErrorCode::RuntimeInconsistency,
-    };
-    Txn::Multi((0..count).map(|at| Txn::Error { code: part(at).number() }).collect())
+impl Prep {
+    /// Inside a multi the kind of a create follows from its flag, also for createTTL: with another flag than the two TTL
+    /// ones it is a create or a createContainer, and its ttl is of no interest (reference `Op.create`).
+    fn create_ttl_or_other(&mut self, cx: &Context<'_>, r: CreateTtlRequest<'_>) -> Result<Txn, ErrorCode> {
+        let mode = CreateMode::from_flag(r.flags);
+        if mode.is_some_and(CreateMode::is_ttl) {
+            return self.create_ttl(cx, r);
+        }
+        let op = if mode == Some(CreateMode::Container) { OpCode::CreateContainer } else { OpCode::Create };
+        self.create(cx, op, CreateRequest { path: r.path, data: r.data, acl: r.acl, flags: r.flags })
+    }
 }

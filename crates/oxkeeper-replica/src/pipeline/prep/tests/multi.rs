@@ -17,9 +17,13 @@ fn check(path: &str, version: i32) -> MultiOp<'_> {
 fn put(path: &str, version: i32) -> MultiOp<'_> {
     MultiOp::SetData(SetDataRequest { path: path.into(), data: Some(b"put"), version })
 }
-fn codes(prepared: &Prepared) -> Vec<i32> {
-    let Txn::Multi(parts) = &prepared.entry.txn else { panic!("{prepared:?}") };
-    parts.iter().map(|part| if let Txn::Error { code } = part { *code } else { panic!("{part:?} succeeded") }).collect()
+/// What the client gets to hear, part by part; the tree must not change.
+fn codes(s: &Server, prepared: &Prepared) -> Vec<i32> {
+    let mut tree = Tree::new(s.tree.options());
+    let digest = tree.digest();
+    let applied = tree.apply_hinted(&prepared.entry, &prepared.content_crcs, &mut Vec::new());
+    assert_eq!((tree.digest(), tree.node_count()), (digest, 5));
+    applied.multi.iter().map(|part| part.error.number()).collect()
 }
 
 #[test]
@@ -50,8 +54,10 @@ fn later_parts_see_earlier_ones() {
 fn a_failure_marks_the_parts_before_and_behind_it() {
     let mut s = Server::new();
     let failed = s.prepare(OpCode::Multi, multi(vec![make("/a", 0), check("/none", -1), make("/b", 0), drop_("/a")]));
-    assert_eq!(codes(&failed), [0, -101, -2, -2]);
+    assert_eq!(codes(&s, &failed), [0, -101, -2, -2]);
     assert_eq!(failed.refused, Some(ErrorCode::NoNode));
+    let Txn::Multi(parts) = &failed.entry.txn else { panic!("{failed:?}") };
+    assert!(matches!(parts[0], Txn::Create { .. }), "the record holds what came before the failure");
     assert_eq!(failed.entry.digest.map(|d| d.tree_digest), Some(s.tree.digest()), "the digest is as before");
     assert!(failed.content_crcs.is_empty());
     assert_eq!(s.prep.pending(), 0);
@@ -77,7 +83,7 @@ fn what_was_pending_before_a_failed_multi_stays_pending() {
         check("/p", 77),
     ];
     let failed = s.prepare(OpCode::Multi, multi(ops));
-    assert_eq!(codes(&failed), [0, 0, 0, 0, 0, 0, -103]);
+    assert_eq!(codes(&s, &failed), [0, 0, 0, 0, 0, 0, -103]);
     assert_eq!(s.prep.overlay.digest(&s.tree), digest);
     let next = s.prepare(OpCode::Create, create_flag("/p/s-", 2));
     assert_eq!(path_of(&next), "/p/s-0000000002", "the failed number is free again (ZOOKEEPER-1624)");
@@ -102,6 +108,23 @@ fn the_container_flag_makes_a_container_inside_a_multi() {
 }
 
 #[test]
+fn create_ttl_follows_its_flag_inside_a_multi() {
+    let mut s = Server::new();
+    let ttl = |flags, ttl_ms| {
+        let (path, acl) = (format!("/t{flags}").into(), Some(open_acl()));
+        MultiOp::CreateTtl(CreateTtlRequest { path, data: None, acl, flags, ttl_ms })
+    };
+    let done = s.run(OpCode::Multi, multi(vec![ttl(5, 1), ttl(0, 1), ttl(4, -1)]));
+    let Txn::Multi(parts) = &done.entry.txn else { panic!("{done:?}") };
+    let ops: Vec<OpCode> = parts.iter().map(Txn::op).collect();
+    assert_eq!(ops, [OpCode::CreateTtl, OpCode::Create, OpCode::CreateContainer]);
+    for (ops, expected) in [(vec![ttl(9, 1), ttl(1, 1)], &[-8, -2][..]), (vec![ttl(6, 0)], &[-8])] {
+        let failed = s.run(OpCode::Multi, multi(ops));
+        assert_eq!(codes(&s, &failed), expected);
+    }
+}
+
+#[test]
 fn a_null_list_fails_its_part_alone() {
     let mut s = Server::new();
     let null = MultiOp::Create {
@@ -109,7 +132,7 @@ fn a_null_list_fails_its_part_alone() {
         request: CreateRequest { path: "/a".into(), data: None, acl: None, flags: 0 },
     };
     let failed = s.run(OpCode::Multi, multi(vec![make("/b", 0), null, make("/c", 0)]));
-    assert_eq!(codes(&failed), [0, -114, -2]);
+    assert_eq!(codes(&s, &failed), [0, -114, -2]);
 }
 
 #[test]
@@ -128,5 +151,5 @@ fn the_session_is_checked_by_every_part() {
     let mut s = Server::new();
     s.session_check = Err(ErrorCode::SessionMoved);
     let failed = s.run(OpCode::Multi, multi(vec![make("/a", 0), make("/b", 0)]));
-    assert_eq!((codes(&failed), failed.refused), (vec![-118, -2], Some(ErrorCode::SessionMoved)));
+    assert_eq!((codes(&s, &failed), failed.refused), (vec![-118, -2], Some(ErrorCode::SessionMoved)));
 }

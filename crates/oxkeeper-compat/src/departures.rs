@@ -1,0 +1,174 @@
+//! Where Oxkeeper departs from the reference on purpose, row by row: what the reference does, what Oxkeeper does instead,
+//! and a script that shows which of the two a server does. Random programs stay away from these requests ([`of`]); every
+//! row must also stand in the COMPAT document. A difference that is not listed here is a bug.
+
+use crate::lockstep::Player;
+use crate::program::{Identity, Step};
+use crate::requests::{AclArg, Data, Part, Request};
+use crate::universe::DIGEST_U1;
+use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::{Acl, Id, OpCode, Perms};
+use std::net::SocketAddr;
+
+/// A departure and how to tell it.
+pub struct Departure {
+    pub name: &'static str,
+    /// Ids of the inventory.
+    pub ids: &'static str,
+    pub why: &'static str,
+    pub script: fn() -> Vec<Step>,
+    /// What the lines of the last step contain, in order.
+    pub reference: Expected,
+    pub ours: Expected,
+}
+
+/// Parts of lines: those that must be there, and those that must not.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected {
+    pub present: &'static [&'static str],
+    pub absent: &'static [&'static str],
+}
+
+const REFUSED: Expected = Expected { present: &["err=-6", "c0 closed"], absent: &["err=0"] };
+
+pub const ALL: &[Departure] = &[
+    Departure {
+        name: "malformed_write_takes_a_zxid_of_its_own",
+        ids: "CW275 BG034",
+        why: "the reference repeats the zxid of the last transaction, which blocks all commits in an ensemble",
+        script: malformed_write,
+        reference: Expected { present: &["reply xid=2 zxid=0x2 err=0"], absent: &[] },
+        ours: Expected { present: &["reply xid=2 zxid=0x3 err=0"], absent: &[] },
+    },
+    Departure {
+        name: "delete_container_is_refused_from_clients",
+        ids: "CW083 BG035",
+        why: "the reference deletes any childless node without asking its ACL",
+        script: delete_container,
+        reference: Expected { present: &["reply xid=2 zxid=0x3 err=0"], absent: &["closed"] },
+        ours: REFUSED,
+    },
+    Departure {
+        name: "create_session_is_refused_from_clients",
+        ids: "CW052 CW094 BG035",
+        why: "the reference answers with a bare connect response and gives the session a timeout beyond the maximum",
+        script: create_session,
+        reference: Expected { present: &["c0 reply"], absent: &["err=-6"] },
+        ours: REFUSED,
+    },
+    Departure {
+        name: "set_watches_replays_only_what_the_session_may_read",
+        ids: "CW178 BG036",
+        why: "the reference tells about changes of nodes that the client may not read",
+        script: set_watches_leak,
+        reference: Expected { present: &["c1 event NodeDataChanged \"/a\"", "c1 reply xid=-8"], absent: &[] },
+        ours: Expected { present: &["c1 reply xid=-8"], absent: &["event"] },
+    },
+    Departure {
+        name: "null_acl_in_multi_fails_that_part",
+        ids: "CW149 CW187",
+        why: "the reference treats the multi as undecodable; alone, the same create has always answered -114",
+        script: null_acl_in_multi,
+        reference: Expected { present: &["reply xid=1", "err=-5"], absent: &["err=0 {"] },
+        ours: Expected { present: &["reply xid=1", "err=0 {-1 0 -114 -114}"], absent: &[] },
+    },
+    Departure {
+        name: "wrong_password_leaves_the_live_connection_alone",
+        ids: "CW030 CW031",
+        why: "the reference closes the connection of the session before it looks at the password",
+        script: wrong_password,
+        reference: Expected { present: &["c1 connected", "session=0", "c0 closed"], absent: &["c0 pong"] },
+        ours: Expected { present: &["c1 connected", "session=0", "c0 pong"], absent: &["c0 closed"] },
+    },
+];
+
+/// The departure that a request would run into, if it is plain to see from the request alone.
+pub fn of(request: &Request) -> Option<&'static str> {
+    let null_acl = |part: &Part| matches!(&part.request, Request::Create { acl, .. } | Request::CreateTtl { acl, .. } if acl.0.is_none());
+    match request {
+        Request::Raw { op: 20, .. } => Some(ALL[1].name),
+        Request::Raw { op: -10, .. } => Some(ALL[2].name),
+        Request::Raw { op, .. } if OpCode::from_number(*op).is_some_and(OpCode::is_write) => Some(ALL[0].name),
+        Request::Multi { op: OpCode::Multi, parts } if parts.iter().any(null_acl) => Some(ALL[4].name),
+        _ => None,
+    }
+}
+
+/// Plays the script of a departure and says what is not as expected.
+pub fn check(departure: &Departure, address: SocketAddr, is_reference: bool) -> Result<(), String> {
+    let mut player = Player::new(address);
+    player.play_departures = true;
+    let mut transcript = Vec::new();
+    let mut last = Vec::new();
+    for step in (departure.script)() {
+        last = player.play(&step);
+        transcript.extend(last.iter().cloned());
+    }
+    let expected = if is_reference { departure.reference } else { departure.ours };
+    let text = last.join("\n");
+    let mut rest = text.as_str();
+    for part in expected.present {
+        let Some(at) = rest.find(part) else {
+            return Err(format!("'{part}' is missing (or out of order) in:\n{}", transcript.join("\n")));
+        };
+        rest = &rest[at + part.len()..];
+    }
+    match expected.absent.iter().find(|part| text.contains(**part)) {
+        Some(part) => Err(format!("'{part}' must not be in:\n{}", transcript.join("\n"))),
+        None => Ok(()),
+    }
+}
+
+fn open(slot: usize, identity: Identity) -> Step {
+    Step::Open { slot, identity, timeout_ms: 150_000, read_only: Some(false), zxid_ahead: false }
+}
+fn request(slot: usize, request: Request) -> Step {
+    Step::Request { slot, xid: None, request }
+}
+fn create(path: &str, acl: AclArg) -> Request {
+    Request::Create { op: OpCode::Create, path: path.into(), data: Data::text("x"), acl, flags: 0 }
+}
+fn anyone() -> AclArg {
+    AclArg(Some(open_acl()))
+}
+
+fn malformed_write() -> Vec<Step> {
+    let malformed = Request::Raw { op: OpCode::Create.number(), body: Data(Some(vec![0, 0])) };
+    vec![open(0, Identity::New(1)), request(0, malformed), request(0, create("/a", anyone()))]
+}
+
+fn delete_container() -> Vec<Step> {
+    let body = Request::Path { op: OpCode::Sync, path: Some("/a".into()) }.body(oxkeeper_types::Zxid(0));
+    let delete = Request::Raw { op: OpCode::DeleteContainer.number(), body: Data(Some(body)) };
+    vec![open(0, Identity::New(1)), request(0, create("/a", anyone())), request(0, delete)]
+}
+
+fn create_session() -> Vec<Step> {
+    let body = Data(Some(1_000_000_i32.to_be_bytes().to_vec()));
+    let create_session = Request::Raw { op: OpCode::CreateSession.number(), body };
+    vec![open(0, Identity::New(1)), request(0, create_session)]
+}
+
+fn set_watches_leak() -> Vec<Step> {
+    let private = AclArg(Some(vec![Acl::new(Perms::ALL, Id::new("digest", DIGEST_U1))]));
+    let lists = [vec!["/a".to_string()], vec![], vec![], vec![], vec![]];
+    vec![
+        open(0, Identity::New(1)),
+        open(1, Identity::New(2)),
+        request(0, create("/a", private)),
+        Step::Request {
+            slot: 1,
+            xid: Some(-8),
+            request: Request::SetWatches { op: OpCode::SetWatches, back: 1000, lists },
+        },
+    ]
+}
+
+fn null_acl_in_multi() -> Vec<Step> {
+    let multi = Request::Multi { op: OpCode::Multi, parts: vec![Part::of(create("/a", AclArg(None)))] };
+    vec![open(0, Identity::New(1)), request(0, multi)]
+}
+
+fn wrong_password() -> Vec<Step> {
+    vec![open(0, Identity::New(1)), open(1, Identity::Resume { of: 1, right_password: false })]
+}

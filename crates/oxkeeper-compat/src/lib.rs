@@ -1,0 +1,22 @@
+//! The oracle: random programs of requests run in lockstep on the reference server and on a candidate, and every byte
+//! that comes back is compared (after what may differ, times and session ids, has been given neutral names).
+//!
+//! A [`program::Program`] is generated from a seed; [`lockstep`] plays it on two [`servers`]; [`normalise`] turns replies
+//! into comparable text; [`shrink`] makes a failing program small; [`report`] shows it. [`departures`] lists where
+//! Oxkeeper differs on purpose: programs stay away from those, and each has its own check. [`four_letter`] compares the
+//! shape of the administrative words. [`golden`] records bytes of the reference for tests that need no Java.
+//! Must not know anything of a server's insides: all it has is sockets and running processes.
+
+pub mod departures;
+pub mod four_letter;
+pub mod golden;
+pub mod lockstep;
+pub mod normalise;
+pub mod program;
+pub mod report;
+pub mod requests;
+pub mod rng;
+pub mod servers;
+pub mod shrink;
+pub mod universe;
+pub mod wire;

@@ -1,0 +1,306 @@
+//! Plays a program on two servers, a step at a time, and stops at the first difference. After each step a ping on every
+//! open connection is the barrier: requests and events leave a connection in order, so an event that the step caused
+//! stands before the pong.
+
+use crate::normalise::Names;
+use crate::program::{Identity, Program, Step};
+use crate::requests::Request;
+use crate::servers::{Server, ServerError, ServerKind};
+use crate::wire::{self, Connection, Hello, Received};
+use oxkeeper_proto::client::{ConnectResponse, XID_PING};
+use oxkeeper_proto::jute::Reader;
+use oxkeeper_types::{OpCode, SessionId, Xid, Zxid};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// How long a server may leave a request unanswered.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a node that the reaper should take may stay.
+const REAPER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where and how two servers differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mismatch {
+    /// Index of the step.
+    pub at: usize,
+    pub left: Vec<String>,
+    pub right: Vec<String>,
+    /// What both did before, for the report: index of the step, and its lines.
+    pub before: Vec<(usize, Vec<String>)>,
+}
+
+/// Starts two fresh servers and plays the program on them.
+pub fn run(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<Option<Mismatch>, ServerError> {
+    let (left, right) = start_both(program, left, right)?;
+    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address)))
+}
+
+pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<(Server, Server), ServerError> {
+    let (left, right) = std::thread::scope(|scope| {
+        let left = scope.spawn(|| Server::start(left, &program.config));
+        let right = Server::start(right, &program.config);
+        (left.join().expect("starting a server does not panic"), right)
+    });
+    Ok((left?, right?))
+}
+
+/// Plays the program on two players in lockstep.
+pub fn compare(program: &Program, left: &mut Player, right: &mut Player) -> Option<Mismatch> {
+    let mut before = Vec::new();
+    for (at, step) in program.steps.iter().enumerate() {
+        let (l, r) = (left.play(step), right.play(step));
+        if l != r {
+            return Some(Mismatch { at, left: l, right: r, before });
+        }
+        before.push((at, l));
+    }
+    None
+}
+
+struct Open {
+    connection: Connection,
+    /// Whose session this is.
+    identity: u32,
+    last_zxid: Zxid,
+    next_xid: i32,
+}
+
+#[derive(Clone)]
+struct Known {
+    session: SessionId,
+    password: Vec<u8>,
+}
+
+/// One server's side of a program: its connections and sessions.
+pub struct Player {
+    address: SocketAddr,
+    slots: Vec<Option<Open>>,
+    known: HashMap<u32, Known>,
+    names: Names,
+    /// Whether steps are played that are left out of random programs because servers differ there on purpose.
+    pub play_departures: bool,
+}
+
+impl Player {
+    pub fn new(address: SocketAddr) -> Player {
+        Player { address, slots: Vec::new(), known: HashMap::new(), names: Names::default(), play_departures: false }
+    }
+
+    /// Does one step and tells all that came back, a line each.
+    pub fn play(&mut self, step: &Step) -> Vec<String> {
+        let mut lines = Vec::new();
+        match step {
+            Step::Open { slot, identity, timeout_ms, read_only, zxid_ahead } => {
+                self.open(*slot, *identity, *timeout_ms, *read_only, *zxid_ahead, &mut lines);
+            }
+            Step::Drop { slot } => {
+                if self.slot(*slot).take().is_none() {
+                    lines.push(format!("c{slot} is not open"));
+                }
+            }
+            Step::Request { slot, xid, request } => self.request(*slot, *xid, request, &mut lines),
+            Step::Burst { slot, requests } => self.burst(*slot, requests, &mut lines),
+            Step::Bytes { slot, bytes } => {
+                if let Some(open) = self.slot(*slot) {
+                    open.connection.send_bytes(bytes);
+                    let received = open.connection.receive();
+                    self.note_unasked(*slot, received, &mut lines);
+                }
+            }
+            Step::AwaitGone { slot, path } => self.await_gone(*slot, path, &mut lines),
+        }
+        self.barrier(&mut lines);
+        if step.deletes_ephemerals() {
+            // The ephemeral nodes of a session are deleted in the order of a hash set (reference
+            // `PrepRequestProcessor`, closeSession), and so their events come.
+            lines.sort();
+        }
+        lines
+    }
+
+    fn slot(&mut self, slot: usize) -> &mut Option<Open> {
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        &mut self.slots[slot]
+    }
+
+    fn open(
+        &mut self,
+        slot: usize,
+        identity: Identity,
+        timeout_ms: i32,
+        read_only: Option<bool>,
+        zxid_ahead: bool,
+        lines: &mut Vec<String>,
+    ) {
+        let (id, known) = match identity {
+            Identity::New(id) => (id, Known { session: SessionId(0), password: vec![0; 16] }),
+            Identity::Resume { of, right_password } => {
+                let Some(mut known) = self.known.get(&of).cloned() else {
+                    lines.push(format!("c{slot} nothing to resume"));
+                    return;
+                };
+                let live = self.slots.iter().flatten().any(|open| open.identity == of);
+                if live && !right_password && !self.play_departures {
+                    // A departure: the reference closes the live connection, Oxkeeper leaves it alone.
+                    lines.push(format!("c{slot} wrong password for a live session: left out"));
+                    return;
+                }
+                if !right_password {
+                    known.password[0] ^= 0xff;
+                }
+                (of, known)
+            }
+        };
+        // Whoever had the slot loses its socket first, and its session lives on.
+        *self.slot(slot) = None;
+        let connection = match Connection::open(self.address, PATIENCE) {
+            Ok(connection) => connection,
+            Err(e) => {
+                lines.push(format!("c{slot} can not connect: {e}"));
+                return;
+            }
+        };
+        let mut open = Open { connection, identity: id, last_zxid: Zxid(0), next_xid: 1 };
+        let last_zxid = if zxid_ahead { Zxid(0x7_0000_0000) } else { Zxid(0) };
+        let password = known.password;
+        open.connection.send_hello(&Hello { session: known.session, password, timeout_ms, last_zxid, read_only });
+        let Received::Frame(body) = open.connection.receive() else {
+            lines.push(format!("c{slot} closed without an answer"));
+            return;
+        };
+        lines.push(format!("c{slot} connected {}", self.names.connect_response(&body)));
+        if let Ok(response) = ConnectResponse::read(&mut Reader::unbounded(&body))
+            && response.session.0 != 0
+        {
+            let password = response.password.to_vec();
+            self.known.insert(id, Known { session: response.session, password });
+        }
+        *self.slot(slot) = Some(open);
+    }
+
+    fn request(&mut self, slot: usize, xid: Option<i32>, request: &Request, lines: &mut Vec<String>) {
+        let Some(open) = self.slot(slot) else {
+            lines.push(format!("c{slot} is not open"));
+            return;
+        };
+        let xid = xid.map_or_else(|| open.next_xid(), Xid);
+        let body = request.body(open.last_zxid);
+        open.connection.send_request(xid, request.number(), &body);
+        self.read_reply(slot, request, lines);
+    }
+
+    /// All requests leave at once; then all answers are read.
+    fn burst(&mut self, slot: usize, requests: &[Request], lines: &mut Vec<String>) {
+        let Some(open) = self.slot(slot) else {
+            lines.push(format!("c{slot} is not open"));
+            return;
+        };
+        let mut out = Vec::new();
+        for request in requests {
+            let xid = open.next_xid();
+            wire::append_request(xid, request.number(), &request.body(open.last_zxid), &mut out);
+        }
+        open.connection.send_bytes(&out);
+        for request in requests {
+            self.read_reply(slot, request, lines);
+        }
+    }
+
+    /// Reads up to the answer of `request`; events before it are told in their place.
+    fn read_reply(&mut self, slot: usize, request: &Request, lines: &mut Vec<String>) {
+        while let Some(open) = self.slot(slot) {
+            match open.connection.receive() {
+                Received::Frame(frame) if wire::is_event(&frame) => {
+                    lines.push(format!("c{slot} event {}", self.names.event(&frame)));
+                }
+                Received::Frame(frame) => {
+                    open.note_zxid(&frame);
+                    lines.push(format!("c{slot} reply {}", self.names.reply(request, &frame)));
+                    return;
+                }
+                ended => {
+                    self.end(slot, &ended, lines);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note_unasked(&mut self, slot: usize, received: Received, lines: &mut Vec<String>) {
+        match received {
+            Received::Frame(frame) => lines.push(format!("c{slot} frame {}", crate::normalise::hex(&frame))),
+            ended => self.end(slot, &ended, lines),
+        }
+    }
+
+    fn end(&mut self, slot: usize, how: &Received, lines: &mut Vec<String>) {
+        let how = if *how == Received::Closed { "closed" } else { "SILENT" };
+        lines.push(format!("c{slot} {how}"));
+        *self.slot(slot) = None;
+    }
+
+    /// Brings in the events that the step caused on any connection, and notices which were closed.
+    fn barrier(&mut self, lines: &mut Vec<String>) {
+        for slot in 0..self.slots.len() {
+            if let Some(open) = self.slot(slot) {
+                open.connection.send_request(XID_PING, OpCode::Ping.number(), &[]);
+            }
+        }
+        for slot in 0..self.slots.len() {
+            while let Some(open) = self.slot(slot) {
+                match open.connection.receive() {
+                    Received::Frame(frame) if wire::is_event(&frame) => {
+                        lines.push(format!("c{slot} event {}", self.names.event(&frame)));
+                    }
+                    Received::Frame(frame) => {
+                        let pong = self.names.reply(&Request::Bare { op: OpCode::Ping }, &frame);
+                        lines.push(format!("c{slot} pong {pong}"));
+                        break;
+                    }
+                    ended => {
+                        self.end(slot, &ended, lines);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks until the node is gone. Asking takes no zxid, so how often does not matter.
+    fn await_gone(&mut self, slot: usize, path: &str, lines: &mut Vec<String>) {
+        let deadline = Instant::now() + REAPER_PATIENCE;
+        let request = Request::Read { op: OpCode::Exists, path: path.to_string(), watch: false };
+        loop {
+            let Some(open) = self.slot(slot) else { return };
+            let body = request.body(open.last_zxid);
+            open.connection.send_request(Xid(0), request.number(), &body);
+            let mut answer = Vec::new();
+            self.read_reply(slot, &request, &mut answer);
+            let gone = answer.last().is_none_or(|line| line.contains("err=-101"));
+            let events = answer.iter().filter(|line| line.contains(" event ")).cloned();
+            lines.extend(events);
+            if gone || Instant::now() >= deadline {
+                lines.push(format!("c{slot} {path} {}", if gone { "is gone" } else { "STAYS" }));
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Open {
+    fn next_xid(&mut self) -> Xid {
+        self.next_xid += 1;
+        Xid(self.next_xid - 1)
+    }
+    fn note_zxid(&mut self, frame: &[u8]) {
+        let mut r = Reader::unbounded(frame);
+        if let (Ok(_), Ok(zxid)) = (r.int(), r.long())
+            && zxid > 0
+        {
+            self.last_zxid = Zxid(zxid);
+        }
+    }
+}

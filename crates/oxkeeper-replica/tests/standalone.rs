@@ -1,0 +1,195 @@
+//! A whole standalone server, request by request: sessions, order, durability, watches, the reaper.
+
+mod common;
+
+use common::{Got, Server};
+use oxkeeper_proto::client::{
+    CreateRequest, CreateTtlRequest, DeleteRequest, EventType, PathWatchRequest, SetDataRequest,
+};
+use oxkeeper_replica::Options;
+use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
+use oxkeeper_types::node::OwnerRules;
+use oxkeeper_types::{ConnId, Millis, SessionId};
+
+const CREATE: i32 = 1;
+const DELETE: i32 = 2;
+const EXISTS: i32 = 3;
+const GET: i32 = 4;
+const SET: i32 = 5;
+const CHILDREN: i32 = 8;
+const SYNC: i32 = 9;
+const CREATE_CONTAINER: i32 = 19;
+const CREATE_TTL: i32 = 21;
+const CLOSE: i32 = -11;
+
+fn server() -> Server {
+    Server::new(Options { tick: Millis(1000), session_timeout_min: Millis(2000), ..Options::default() })
+}
+
+fn create(s: &mut Server, conn: ConnId, path: &str, flags: i32) -> i32 {
+    let request = CreateRequest { path: path.into(), data: Some(b"x"), acl: Some(open_acl()), flags };
+    s.call(conn, CREATE, |w| request.write(w)).0
+}
+
+fn exists(s: &mut Server, conn: ConnId, path: &str, watch: bool) -> i32 {
+    s.call(conn, EXISTS, |w| PathWatchRequest { path: path.into(), watch }.write(w)).0
+}
+
+#[test]
+fn a_write_is_answered_only_after_the_disk_has_synced_it() {
+    let mut s = server();
+    let conn = s.client();
+    s.auto_sync = false;
+    let request = CreateRequest { path: "/a".into(), data: None, acl: Some(open_acl()), flags: 0 };
+    s.send(conn, 1, CREATE, |w| request.write(w));
+    assert_eq!(s.got(conn), []);
+    assert!(s.state.tree.node("/a").is_none(), "nor can anybody see it");
+    s.sync_disk();
+    assert!(matches!(s.got(conn)[..], [Got::Reply { xid: 1, error: 0, .. }]));
+}
+
+#[test]
+fn replies_come_in_the_order_of_the_requests_and_a_refused_write_takes_a_zxid() {
+    let mut s = server();
+    let conn = s.client();
+    s.auto_sync = false;
+    for (xid, path) in [(1, "/a"), (2, "/a"), (3, "/b")] {
+        let request = CreateRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 0 };
+        s.send(conn, xid, CREATE, |w| request.write(w));
+    }
+    s.send(conn, 4, SYNC, |w| w.string("/anywhere"));
+    s.sync_disk();
+    let seen: Vec<_> = s
+        .got(conn)
+        .into_iter()
+        .map(|g| match g {
+            Got::Reply { xid, zxid, error, .. } => (xid, zxid, error),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(seen, [(1, 2, 0), (2, 3, -110), (3, 4, 0), (4, 4, 0)]);
+}
+
+#[test]
+fn an_event_stands_before_the_reply_of_the_write_that_caused_it() {
+    let mut s = server();
+    let conn = s.client();
+    create(&mut s, conn, "/a", 0);
+    exists(&mut s, conn, "/a", true);
+    s.send(conn, 5, SET, |w| SetDataRequest { path: "/a".into(), data: Some(b"y"), version: -1 }.write(w));
+    match &s.got(conn)[..] {
+        [Got::Event { zxid, kind: EventType::NodeDataChanged, path }, Got::Reply { xid: 5, zxid: z, error: 0, .. }] => {
+            assert_eq!((zxid, path.as_str()), (z, "/a"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn closing_a_session_removes_its_ephemerals_answers_and_closes() {
+    let mut s = server();
+    let (owner, other) = (s.client(), s.client());
+    create(&mut s, owner, "/e", 1);
+    exists(&mut s, other, "/e", true);
+    s.send(owner, 9, CLOSE, |_| {});
+    assert!(matches!(s.got(owner)[..], [Got::Reply { xid: 9, error: 0, .. }, Got::Closed]));
+    assert!(matches!(&s.got(other)[..], [Got::Event { kind: EventType::NodeDeleted, path, .. }] if path == "/e"));
+    assert_eq!(s.state.tree.sessions().len(), 1);
+}
+
+#[test]
+fn a_silent_session_expires_and_one_that_is_heard_does_not() {
+    let mut s = server();
+    let (silent, heard) = (s.client(), s.client());
+    create(&mut s, silent, "/e", 1);
+    for _ in 0..6 {
+        s.advance(2000);
+        let session = s.session(heard);
+        s.input(oxkeeper_replica::Input::Touched(vec![session]));
+    }
+    assert_eq!(s.got(silent).last(), Some(&Got::Closed));
+    assert_eq!(s.got(heard), []);
+    assert!(s.state.tree.node("/e").is_none());
+    assert_eq!(s.state.tree.sessions().iter().map(|(id, _)| id).collect::<Vec<_>>(), [s.session(heard)]);
+    assert!(TOUCH_DELAY_MS_MAX < 1000, "a tick is coarser than the delay of touches");
+}
+
+#[test]
+fn a_session_moves_to_a_new_connection_with_its_password() {
+    let mut s = server();
+    let first = s.open(SessionId::NONE, [0; 16], 10_000);
+    let [Got::Connected { session, password, timeout_ms: 10_000 }] = s.got(first)[..] else { panic!("not connected") };
+    create(&mut s, first, "/e", 1);
+    let second = s.open(session, password, 4000);
+    assert_eq!(s.got(second), [Got::Connected { session, password, timeout_ms: 4000 }]);
+    assert_eq!(s.got(first), [Got::Closed]);
+    assert_eq!(exists(&mut s, second, "/e", false), 0, "the session lived on");
+}
+
+#[test]
+fn a_wrong_password_leaves_the_live_connection_alone() {
+    let mut s = server();
+    let owner = s.client();
+    let session = s.session(owner);
+    let thief = s.open(session, [7; 16], 10_000);
+    let refused = Got::Connected { session: SessionId::NONE, timeout_ms: 0, password: [0; 16] };
+    assert_eq!(s.got(thief), [refused, Got::Closed]);
+    assert_eq!(s.got(owner), []);
+    assert_eq!(create(&mut s, owner, "/still-mine", 1), 0);
+}
+
+#[test]
+fn a_closed_connection_leaves_its_session_until_it_expires() {
+    let mut s = server();
+    let conn = s.client();
+    create(&mut s, conn, "/e", 1);
+    s.close(conn);
+    s.advance(5000);
+    assert!(s.state.tree.node("/e").is_some());
+    s.advance(10_000);
+    assert!(s.state.tree.node("/e").is_none());
+}
+
+#[test]
+fn empty_containers_and_old_ttl_nodes_are_reaped() {
+    let mut s = Server::new(Options {
+        owner_rules: OwnerRules { extended_types: true, emulate_353_ttl: false },
+        session_timeout_max: Millis(1_000_000),
+        ..Options::default()
+    });
+    let conn = s.open(SessionId::NONE, [0; 16], 1_000_000);
+    for path in ["/used", "/unused"] {
+        let request = CreateRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 4 };
+        assert_eq!(s.call(conn, CREATE_CONTAINER, |w| request.write(w)).0, 0);
+    }
+    let ttl = CreateTtlRequest { path: "/ttl".into(), data: None, acl: Some(open_acl()), flags: 5, ttl_ms: 90_000 };
+    assert_eq!(s.call(conn, CREATE_TTL, |w| ttl.write(w)).0, 0);
+    create(&mut s, conn, "/used/child", 0);
+    s.call(conn, DELETE, |w| DeleteRequest { path: "/used/child".into(), version: -1 }.write(w));
+    s.advance(60_000);
+    let left = |s: &Server| ["/used", "/unused", "/ttl"].map(|p| s.state.tree.node(p).is_some());
+    assert_eq!(left(&s), [false, true, true]);
+    s.advance(60_000);
+    assert_eq!(left(&s), [false, true, false]);
+}
+
+#[test]
+fn a_malformed_read_is_answered_and_the_connection_stays() {
+    let mut s = server();
+    let conn = s.client();
+    assert_eq!(s.call(conn, GET, |w| w.int(1000)).0, -5);
+    assert_eq!(s.call(conn, CHILDREN, |w| PathWatchRequest { path: "/".into(), watch: false }.write(w)).0, 0);
+    assert_eq!(exists(&mut s, conn, "/a\0", false), -8);
+}
+
+#[test]
+fn snapshots_are_asked_for_by_count_and_one_at_a_time() {
+    let mut s = Server::new(Options { snap_count: 10, ..Options::default() });
+    let conn = s.client();
+    for n in 0..100 {
+        create(&mut s, conn, &format!("/n{n}"), 0);
+    }
+    let started = s.replica.report().counters.snapshots_started;
+    assert!((9..=18).contains(&started), "{started} snapshots for 100 transactions");
+}

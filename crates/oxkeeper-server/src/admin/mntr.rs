@@ -1,0 +1,144 @@
+//! `mntr`: every name of the reference, with what this server measures.
+
+use super::names::{ADVANCED_SUMMARIES, COUNTERS, GAUGES, SUMMARIES};
+use super::text::average;
+use super::{ServerInfo, view};
+use crate::metrics::{IoMetrics, SummaryView, total};
+use crate::shared::{Shared, lock};
+use oxkeeper_replica::report::Report;
+use oxkeeper_replica::watch::Woken;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The whole answer.
+pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut String) {
+    let mut line = |name: &str, value: &str| {
+        writeln!(out, "zk_{name}\t{value}").expect("writing to a string");
+    };
+    line("version", &info.version);
+    line("server_state", "standalone");
+    let latency = view::latency(shared);
+    for name in GAUGES {
+        line(name, &gauge(name, shared, report, &latency));
+    }
+    for name in COUNTERS {
+        line(name, &counter(name, shared, report).to_string());
+    }
+    for name in SUMMARIES {
+        basic(name, &summary(name, shared, report), &mut line);
+    }
+    for name in ADVANCED_SUMMARIES {
+        let figures = advanced(name, shared);
+        basic(name, &figures, &mut line);
+        for (prefix, part) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)] {
+            line(&format!("{prefix}_{name}"), &figures.quantile(part).to_string());
+        }
+    }
+}
+
+fn basic(name: &str, figures: &SummaryView, line: &mut impl FnMut(&str, &str)) {
+    line(&format!("avg_{name}"), &average(figures.average()));
+    line(&format!("min_{name}"), &figures.min.to_string());
+    line(&format!("max_{name}"), &figures.max.to_string());
+    line(&format!("cnt_{name}"), &figures.count.to_string());
+    line(&format!("sum_{name}"), &figures.sum.to_string());
+}
+
+fn gauge(name: &str, shared: &Shared, report: &Report, latency: &SummaryView) -> String {
+    let state = shared.handover.shared();
+    let tree = &state.tree;
+    let (received, sent) = view::packets(shared);
+    match name {
+        "approximate_data_size" => tree.approximate_data_size().to_string(),
+        "avg_latency" => average(latency.average()),
+        "min_latency" => latency.min.to_string(),
+        "max_latency" => latency.max.to_string(),
+        "connection_drop_probability" => lock(&shared.throttle).throttle.drop_chance().to_string(),
+        "ephemerals_count" => tree.ephemerals_count().to_string(),
+        "global_sessions" => report.sessions.to_string(),
+        "max_file_descriptor_count" => descriptors_max().to_string(),
+        "open_file_descriptor_count" => descriptors_open().to_string(),
+        "num_alive_connections" => view::connections(shared).to_string(),
+        "outstanding_requests" => shared.outstanding.load(Relaxed).to_string(),
+        "packets_received" => received.to_string(),
+        "packets_sent" => sent.to_string(),
+        "uptime" => (shared.clock.monotonic() - shared.started).0.to_string(),
+        "watch_count" => lock(&shared.watches).count().to_string(),
+        "znode_count" => tree.node_count().to_string(),
+        "auth_failed_count" => sum(shared, |m| &m.auth_failed).to_string(),
+        // -1 until a response was sent; sizes of single responses are not tracked.
+        "last_client_response_size" | "max_client_response_size" | "min_client_response_size" => "-1".into(),
+        _ => "0".into(),
+    }
+}
+
+fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
+    let counters = &report.counters;
+    match name {
+        "bytes_received_count" => sum(shared, |m| &m.bytes_received),
+        "response_bytes" => sum(shared, |m| &m.response_bytes),
+        "watch_bytes" => counters.watch_events.bytes,
+        "connection_request_count" => sum(shared, |m| &m.connect_requests),
+        "connection_rejected" => sum(shared, |m| &m.connections_rejected),
+        "connection_drop_count" => sum(shared, |m| &m.connections_dropped),
+        "connection_revalidate_count" => counters.sessions_resumed,
+        "sessionless_connections_expired" => sum(shared, |m| &m.handshakes_expired),
+        "stale_sessions_expired" => counters.sessions_expired,
+        "large_requests_rejected" => sum(shared, |m| &m.large_requests_rejected),
+        "prep_processor_request_queued" | "outstanding_changes_queued" => counters.prepared,
+        "sync_processor_request_queued" => counters.prepared,
+        "outstanding_changes_removed" => counters.applied,
+        "digest_mismatches_count" => shared.handover.shared().tree.digest_mismatches(),
+        "snapshot_error_count" => shared.core_metrics.snapshot_errors.load(Relaxed),
+        _ => 0,
+    }
+}
+
+fn summary(name: &str, shared: &Shared, report: &Report) -> SummaryView {
+    let (core, woken) = (&shared.core_metrics, &report.counters.watch_events);
+    match name {
+        "fsynctime" => core.sync_ms.view(),
+        "sync_processor_batch_size" => core.batch_size.view(),
+        "snapshottime" => core.snapshot_ms.view(),
+        "dbinittime" | "startup_snap_load_time" => core.startup_ms.view(),
+        "node_created_watch_count" => of_woken(&woken.created),
+        "node_deleted_watch_count" => of_woken(&woken.deleted),
+        "node_changed_watch_count" => of_woken(&woken.data_changed),
+        "node_children_watch_count" => of_woken(&woken.children_changed),
+        _ => SummaryView::empty(),
+    }
+}
+
+fn advanced(name: &str, shared: &Shared) -> SummaryView {
+    let of = |field: fn(&IoMetrics) -> &crate::metrics::Summary| {
+        shared.io.iter().fold(SummaryView::empty(), |sum, io| sum.merge(&field(&io.metrics).view()))
+    };
+    match name {
+        "readlatency" => of(|m| &m.read_latency),
+        "updatelatency" => of(|m| &m.update_latency),
+        "sync_processor_queue_flush_time_ms" => shared.core_metrics.sync_ms.view(),
+        _ => SummaryView::empty(),
+    }
+}
+
+fn of_woken(woken: &Woken) -> SummaryView {
+    let mut view = SummaryView::empty();
+    (view.count, view.sum) = (woken.times, woken.watchers);
+    (view.min, view.max) = (woken.watchers_min, woken.watchers_max);
+    view
+}
+
+fn sum(shared: &Shared, field: impl Fn(&IoMetrics) -> &AtomicU64) -> u64 {
+    total(shared.io.iter().map(|io| &io.metrics), field)
+}
+
+fn descriptors_open() -> usize {
+    std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// The soft limit, from `/proc/self/limits`.
+fn descriptors_max() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|l| l.strip_prefix("Max open files"));
+    line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,349 @@
+//! One client connection: bytes to requests, requests to answers or to the core, answers to bytes.
+//!
+//! All it does happens in turns ([`Connection::take_turn`]), each of them: take what the core left in the outbox, take
+//! the requests that may be taken, write once. What a turn may not take yet stays in `pending`, and nothing more is read.
+
+use super::io_thread::{READ_BYTES, Scratch};
+use super::link::{Figures, Link, Notice, bump};
+use super::order::{Class, InCore, Order};
+use super::requests::{End, Taken};
+use crate::handover::Drained;
+use crate::shared::{CoreEvent, Shared, lock};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use oxkeeper_replica::{CloseReason, Input, auth};
+use oxkeeper_types::limits::OUTBOX_BYTES_HIGH;
+use oxkeeper_types::{ConnId, Id, Millis, SessionId};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Whether there is a connection left after a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    Open,
+    Closed,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Nothing is known: a handshake or a four-letter word.
+    Fresh,
+    /// A four-letter word is being answered.
+    Command,
+    /// The core has the handshake.
+    Handshaking,
+    Established,
+    /// To be closed when everything is sent.
+    Closing,
+}
+
+pub struct Connection {
+    socket: TcpStream,
+    pub(super) link: Arc<Link>,
+    pub(super) phase: Phase,
+    pub(super) session: SessionId,
+    pub(super) auth: Arc<[Id]>,
+    pub(super) order: Order,
+    /// Read and not taken yet.
+    pending: Vec<u8>,
+    /// Written to, and not taken by the socket yet.
+    unsent: Vec<u8>,
+    /// The socket may have more than was read.
+    readable: bool,
+    /// The session's activity stands in the thread's list already.
+    pub touched: bool,
+    opened: Millis,
+    /// The core was told of this connection.
+    pub(super) known_to_core: bool,
+}
+
+impl Connection {
+    pub fn new(
+        shared: &Shared,
+        thread: usize,
+        id: ConnId,
+        (socket, peer): (std::net::TcpStream, SocketAddr),
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Connection> {
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        if shared.edge.tcp_keep_alive {
+            socket2::SockRef::from(&socket).set_keepalive(true)?;
+        }
+        let mut socket = TcpStream::from_std(socket);
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        let now = shared.clock.now();
+        let figures = Figures::new(now.wall);
+        let link = Arc::new(Link { conn: id, thread, peer, outbox: Default::default(), figures });
+        lock(&shared.links).insert(id, link.clone());
+        Ok(Connection {
+            socket,
+            link,
+            phase: Phase::Fresh,
+            session: SessionId::NONE,
+            auth: Arc::new([auth::ip_id(peer.ip())]),
+            order: Order::default(),
+            pending: Vec::new(),
+            unsent: Vec::new(),
+            readable: false,
+            touched: false,
+            opened: now.monotonic,
+            known_to_core: false,
+        })
+    }
+
+    pub fn id(&self) -> ConnId {
+        self.link.conn
+    }
+
+    /// Since when it is open without having sent its handshake, if that is so.
+    pub fn waits_for_handshake_since(&self) -> Option<Millis> {
+        (self.phase == Phase::Fresh).then_some(self.opened)
+    }
+
+    /// Takes what is there. `readable`: the socket has something new.
+    pub fn take_turn(&mut self, shared: &Shared, scratch: &mut Scratch, readable: bool) -> Turn {
+        self.readable |= readable;
+        let mut out = std::mem::take(if self.unsent.is_empty() { &mut scratch.write } else { &mut self.unsent });
+        let drained = self.link.outbox.drain(&mut out);
+        let done = self
+            .absorb(shared, drained)
+            .and_then(|()| self.take_pending(shared, scratch, &mut out))
+            .and_then(|()| self.read_and_take(shared, scratch, &mut out));
+        if let Err(end) = done {
+            self.finish(shared, end);
+        }
+        let sent = self.send(out, scratch);
+        match sent {
+            Err(error) => {
+                self.log_close(&format!("write failed: {error}"));
+                Turn::Closed
+            }
+            Ok(()) if self.phase == Phase::Closing && self.unsent.is_empty() => Turn::Closed,
+            Ok(()) => Turn::Open,
+        }
+    }
+
+    /// No more requests: the log gets its one line, and what is to be sent still is.
+    fn finish(&mut self, shared: &Shared, end: End) {
+        if self.phase == Phase::Closing {
+            return;
+        }
+        match end {
+            End::Quiet => {}
+            End::Because(reason) => self.log_close(&reason),
+        }
+        self.give_back(shared);
+        self.phase = Phase::Closing;
+    }
+
+    pub fn log_close(&self, reason: &str) {
+        if self.session == SessionId::NONE {
+            tracing::info!("closed the connection of {}: {reason}", self.link.peer);
+        } else {
+            tracing::info!("closed the connection of {}, session {}: {reason}", self.link.peer, self.session);
+        }
+    }
+
+    /// What the core has left: replies count against the order, notices change the phase.
+    pub(super) fn absorb(&mut self, shared: &Shared, drained: Drained<Notice>) -> Result<(), End> {
+        if drained.replies > 0 {
+            self.account(shared, drained.replies);
+        }
+        if drained.overflowed {
+            return Err(End::Because("it does not read what it is sent; its answers took more than may wait".into()));
+        }
+        for notice in drained.notices {
+            match notice {
+                Notice::Established { session, timeout } => {
+                    self.phase = Phase::Established;
+                    self.session = session;
+                    self.link.figures.session.store(session.0, Relaxed);
+                    self.link.figures.timeout_ms.store(timeout.0 as i32, Relaxed);
+                    lock(&shared.watches).open(self.link.conn, session, self.auth.clone());
+                }
+                Notice::Done => return Err(End::Quiet),
+                Notice::Close(reason) => return Err(close_text(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The core has answered this many requests, oldest first.
+    fn account(&mut self, shared: &Shared, replies: usize) {
+        let now = shared.clock.now();
+        let metrics = &shared.io[self.link.thread].metrics;
+        let figures = &self.link.figures;
+        for _ in 0..replies {
+            let answered = self.order.answered();
+            let latency = (now.monotonic - answered.since).0.max(0);
+            metrics.update_latency.add(latency as u64);
+            figures.answered(answered.op, answered.xid.0, latency, now.wall);
+            if answered.large_bytes > 0 {
+                shared.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);
+            }
+        }
+        bump(&metrics.packets_sent, replies as u64);
+        shared.outstanding.fetch_sub(replies, Relaxed);
+        figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
+    }
+
+    /// What was read earlier and could not be taken then.
+    fn take_pending(&mut self, shared: &Shared, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.pending);
+        let taken = self.take_requests(shared, scratch, &bytes, out)?;
+        self.pending = bytes;
+        self.pending.drain(..taken.consumed);
+        if self.pending.is_empty() {
+            self.pending = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Reads until the socket has no more, or until something has to be waited for.
+    fn read_and_take(&mut self, shared: &Shared, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
+        while self.readable && self.may_read(shared, out) {
+            let n = match self.socket.read(&mut scratch.read) {
+                Ok(0) => return Err(End::Because("the client has closed it".into())),
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(End::Because(format!("read failed: {error}"))),
+            };
+            // Less than asked for: nothing is left, and news will come as an event.
+            self.readable = n == READ_BYTES;
+            let read = std::mem::take(&mut scratch.read);
+            let result = self.take_fresh(shared, scratch, &read[..n], out);
+            scratch.read = read;
+            result?;
+        }
+        Ok(())
+    }
+
+    fn take_fresh(
+        &mut self,
+        shared: &Shared,
+        scratch: &mut Scratch,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        if !self.pending.is_empty() {
+            self.pending.extend_from_slice(bytes);
+            return self.take_pending(shared, scratch, out);
+        }
+        let Taken { consumed } = self.take_requests(shared, scratch, bytes, out)?;
+        self.pending.extend_from_slice(&bytes[consumed..]);
+        Ok(())
+    }
+
+    /// Whether more input can be made use of: a client that does not read its answers is not read either, and whole
+    /// requests that have to wait are enough.
+    fn may_read(&self, shared: &Shared, out: &[u8]) -> bool {
+        match self.phase {
+            Phase::Handshaking | Phase::Command | Phase::Closing => false,
+            Phase::Fresh => true,
+            Phase::Established => {
+                let whole = self
+                    .pending
+                    .first_chunk::<4>()
+                    .is_some_and(|w| self.pending.len() >= 4 + i32::from_be_bytes(*w).max(0) as usize);
+                !whole && out.len() < OUTBOX_BYTES_HIGH && !shared.is_stopping()
+            }
+        }
+    }
+
+    /// One write(2); what the socket does not take waits for it.
+    fn send(&mut self, mut out: Vec<u8>, scratch: &mut Scratch) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < out.len() {
+            match self.socket.write(&out[sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if sent < out.len() {
+            if scratch.write.capacity() == 0 {
+                // The scratch buffer goes on with the next connection; this one keeps a copy of the rest.
+                self.unsent = out[sent..].to_vec();
+                out.clear();
+                scratch.write = out;
+            } else {
+                out.drain(..sent);
+                self.unsent = out;
+            }
+            return Ok(());
+        }
+        if scratch.write.capacity() == 0 {
+            out.clear();
+            out.shrink_to(OUTBOX_BYTES_HIGH);
+            scratch.write = out;
+        }
+        Ok(())
+    }
+
+    pub(super) fn submitted(&mut self, shared: &Shared, request: InCore) {
+        self.order.submitted(request);
+        shared.outstanding.fetch_add(1, Relaxed);
+        self.link.figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
+    }
+
+    pub(super) fn may_take(&self, shared: &Shared, class: Class) -> bool {
+        let saturated = shared.outstanding.load(Relaxed) > shared.edge.outstanding_max;
+        self.order.may_take(class, saturated)
+    }
+
+    /// Nothing more will be answered: what was counted as under way is not.
+    fn give_back(&mut self, shared: &Shared) {
+        let mut abandoned = 0;
+        for request in self.order.abandon() {
+            abandoned += 1;
+            shared.large_bytes.fetch_sub(request.large_bytes as usize, Relaxed);
+        }
+        shared.outstanding.fetch_sub(abandoned, Relaxed);
+    }
+
+    /// The end: everybody who knows of the connection forgets it.
+    pub fn end(&mut self, shared: &Shared, registry: &Registry, scratch: &mut Scratch) {
+        self.give_back(shared);
+        if let Err(error) = registry.deregister(&mut self.socket) {
+            tracing::debug!("deregistering {}: {error}", self.link.peer);
+        }
+        lock(&shared.links).remove(&self.link.conn);
+        lock(&shared.admission).left(self.link.peer.ip());
+        if self.session != SessionId::NONE {
+            lock(&shared.watches).close(self.link.conn);
+        }
+        if self.known_to_core {
+            scratch.submitted.push(CoreEvent::Input(Input::Disconnected { conn: self.link.conn }));
+        }
+    }
+}
+
+/// The log's words for a close that the core asked for.
+fn close_text(reason: CloseReason) -> End {
+    End::Because(match reason {
+        CloseReason::SessionClosed => "the client has closed its session".into(),
+        CloseReason::SessionExpired => "its session has expired".into(),
+        CloseReason::SessionMoved => "its session is served by another connection now".into(),
+        CloseReason::ConnectRefused => "session unknown, expired, or wrong password".into(),
+        CloseReason::ClientAhead { client, server } => {
+            format!("the client has seen zxid {client}, we are at {server}; it must try another server")
+        }
+        CloseReason::ConnectThrottled => "too many connect requests at once (connection_throttle_tokens)".into(),
+        CloseReason::Unimplemented { op } => format!("unknown request type {op}"),
+        CloseReason::AuthFailed => "authentication failed".into(),
+    })
+}

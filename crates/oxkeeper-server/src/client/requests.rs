@@ -1,0 +1,255 @@
+//! What a connection does with its bytes: four-letter words, the handshake, and each kind of request.
+
+use super::connection::{Connection, Phase};
+use super::io_thread::Scratch;
+use super::link::bump;
+use super::order::{Class, InCore};
+use crate::admin::Command;
+use crate::shared::{CoreEvent, LockedWatches, Shared, lock};
+use bytes::Bytes;
+use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader};
+use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
+use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_replica::auth::{self, AuthVerdict};
+use oxkeeper_replica::pipeline::route::{Route, route};
+use oxkeeper_replica::state::Caller;
+use oxkeeper_replica::{Input, State, Submitted};
+use oxkeeper_types::limits::OUTBOX_BYTES_HIGH;
+use oxkeeper_types::{ErrorCode, Millis, OpCode, Xid, Zxid};
+use std::sync::RwLockReadGuard;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Why a connection takes no more requests. What stands in its buffer is still sent.
+#[derive(Debug)]
+pub enum End {
+    /// Nothing a person would want to know.
+    Quiet,
+    Because(String),
+}
+
+/// How much of the input was made use of. The rest waits.
+pub struct Taken {
+    pub consumed: usize,
+}
+
+/// Memory for the answer to `stmk`: eight bytes behind the word.
+const STMK_MASK_BYTES: usize = 8;
+
+impl Connection {
+    /// Takes whole requests off the front of `bytes`, as far as that is possible now.
+    pub(super) fn take_requests(
+        &mut self,
+        shared: &Shared,
+        scratch: &mut Scratch,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Taken, End> {
+        let mut at = 0;
+        if self.phase == Phase::Fresh && self.take_word(shared, bytes)? {
+            return Ok(Taken { consumed: bytes.len() });
+        }
+        let now = shared.clock.monotonic();
+        let mut state = None;
+        let mut reads = 0;
+        let result = loop {
+            if !matches!(self.phase, Phase::Fresh | Phase::Established) || out.len() > OUTBOX_BYTES_HIGH {
+                break Ok(());
+            }
+            let body = match frame::next(&bytes[at..], shared.edge.frame_bytes_max) {
+                Frame::Partial { .. } => break Ok(()),
+                Frame::BadLength(length) => {
+                    let max = shared.edge.frame_bytes_max;
+                    break Err(End::Because(format!(
+                        "Len error {length}: a frame has 0 to {max} bytes (jute.maxbuffer)"
+                    )));
+                }
+                Frame::Whole { body, .. } => body,
+            };
+            let done = if self.phase == Phase::Fresh {
+                self.take_handshake(shared, scratch, body, now).map(|()| true)
+            } else {
+                self.take_request(shared, scratch, body, now, &mut state, &mut reads, out)
+            };
+            match done {
+                Ok(true) => at += 4 + body.len(),
+                Ok(false) => break Ok(()),
+                Err(end) => break Err(end),
+            }
+        };
+        drop(state);
+        self.count_reads(shared, reads, at, now);
+        result.map(|()| Taken { consumed: at })
+    }
+
+    /// True when the connection asked a four-letter word: then there is nothing else to take.
+    fn take_word(&mut self, shared: &Shared, bytes: &[u8]) -> Result<bool, End> {
+        let Some(word) = bytes.first_chunk::<4>() else { return Ok(false) };
+        if *word == TELNET_CLOSE {
+            return Err(End::Quiet);
+        }
+        let Some(word) = FourLetterWord::from_bytes(word) else { return Ok(false) };
+        shared.io[self.link.thread].metrics.received(4);
+        bump(&self.link.figures.received, 1);
+        self.phase = Phase::Command;
+        let mask = bytes.get(4..4 + STMK_MASK_BYTES).and_then(|b| b.try_into().ok()).map(i64::from_be_bytes);
+        shared.admin.send(Command { link: self.link.clone(), word, mask }).map_err(|_| End::Quiet)?;
+        Ok(true)
+    }
+
+    fn take_handshake(&mut self, shared: &Shared, scratch: &mut Scratch, body: &[u8], now: Millis) -> Result<(), End> {
+        let metrics = &shared.io[self.link.thread].metrics;
+        metrics.received(body.len() + 4);
+        bump(&self.link.figures.received, 1);
+        bump(&metrics.connect_requests, 1);
+        let request = ConnectRequest::read(&mut Reader::new(body, shared.edge.frame_bytes_max))
+            .map_err(|error| End::Because(format!("its first frame is no connect request: {error}")))?;
+        if shared.edge.throttle.tokens > 0 && !lock(&shared.throttle).admit(&request, now) {
+            bump(&metrics.connections_rejected, 1);
+            return Err(End::Because("too many connect requests at once (connection_throttle_tokens)".into()));
+        }
+        self.phase = Phase::Handshaking;
+        self.known_to_core = true;
+        let op = OpCode::CreateSession.number();
+        self.submitted(shared, InCore { xid: Xid(0), op, since: now, large_bytes: 0 });
+        scratch.submitted.push(CoreEvent::Opened(self.link.clone(), request));
+        Ok(())
+    }
+
+    /// One request after the handshake. False when it has to wait.
+    #[allow(clippy::too_many_arguments)]
+    fn take_request<'s>(
+        &mut self,
+        shared: &'s Shared,
+        scratch: &mut Scratch,
+        frame: &[u8],
+        now: Millis,
+        state: &mut Option<RwLockReadGuard<'s, State>>,
+        reads: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, End> {
+        let mut r = Reader::new(frame, shared.edge.frame_bytes_max);
+        let header = RequestHeader::read(&mut r)
+            .map_err(|_| End::Because(format!("a request of {} bytes has no header", frame.len())))?;
+        let way = route(header.op);
+        let class = if matches!(way, Route::Submit(_)) { Class::Core } else { Class::Here };
+        if !self.may_take(shared, class) {
+            return Ok(false);
+        }
+        if !self.touched {
+            self.touched = true;
+            scratch.touched.push(self.session);
+        }
+        let body = r.remaining();
+        if !matches!(way, Route::Auth | Route::Sasl) && !auth::meets_enforcement(&shared.options.auth, &self.auth) {
+            write_error(header.xid, Zxid::ZERO, ErrorCode::SessionClosedRequireSaslAuth, out);
+            return Err(End::Because("it has not authenticated as enforce.auth.schemes demands".into()));
+        }
+        match way {
+            Route::Read(op) => {
+                if state.is_none() {
+                    let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
+                    *state = Some(guard);
+                    self.absorb(shared, drained)?;
+                }
+                let tree_state = state.as_ref().expect("taken above");
+                let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
+                let watches = LockedWatches(&shared.watches);
+                let done = tree_state.read(&shared.options, &caller, &watches, header.xid, op, body, out);
+                if let Some(why) = done.malformed {
+                    tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
+                }
+                let zxid = tree_state.tree.last_processed();
+                self.link.figures.last_zxid.store(zxid.0, Relaxed);
+                *reads += 1;
+                self.link.figures.last_op.store(op.number(), Relaxed);
+                self.link.figures.last_xid.store(i64::from(header.xid.0), Relaxed);
+            }
+            Route::Submit(op) => {
+                let large_bytes = self.admit_large(shared, frame.len())?;
+                self.submitted(shared, InCore { xid: header.xid, op: header.op, since: now, large_bytes });
+                let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
+                metrics.received(frame.len() + 4);
+                bump(&figures.received, 1);
+                scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
+                    conn: self.link.conn,
+                    session: self.session,
+                    xid: header.xid,
+                    op,
+                    body: Bytes::copy_from_slice(body),
+                    auth: self.auth.clone(),
+                })));
+            }
+            Route::Auth => self.authenticate(shared, header.xid, body, out)?,
+            Route::Sasl => answer_sasl(header.xid, out),
+            Route::Refuse => {
+                write_error(header.xid, Zxid::NONE, ErrorCode::Unimplemented, out);
+                return Err(End::Because(format!("request type {} is unknown, or not for clients", header.op)));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Requests above `largeRequestThreshold` share a budget; one that does not fit ends its connection.
+    fn admit_large(&self, shared: &Shared, bytes: usize) -> Result<u32, End> {
+        if shared.edge.large_request_bytes.is_none_or(|threshold| bytes <= threshold) {
+            return Ok(0);
+        }
+        let before = shared.large_bytes.fetch_add(bytes, Relaxed);
+        if before + bytes > shared.edge.large_requests_bytes_max {
+            shared.large_bytes.fetch_sub(bytes, Relaxed);
+            bump(&shared.io[self.link.thread].metrics.large_requests_rejected, 1);
+            return Err(End::Because(format!(
+                "a request of {bytes} bytes, with {before} bytes of large requests under way (largeRequestMaxBytes)"
+            )));
+        }
+        Ok(u32::try_from(bytes).expect("frames are below 2 GiB"))
+    }
+
+    fn authenticate(&mut self, shared: &Shared, xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+        let request = AuthRequest::read(&mut Reader::unbounded(body))
+            .map_err(|error| End::Because(format!("an auth packet that cannot be decoded: {error}")))?;
+        let mut ids = self.auth.to_vec();
+        let scheme = request.scheme.as_deref();
+        match auth::authenticate(&shared.options.auth, scheme, request.auth, self.link.peer.ip(), &mut ids) {
+            AuthVerdict::Accepted => {
+                self.auth = ids.into();
+                lock(&shared.watches).set_auth(self.link.conn, self.auth.clone());
+                write_error(xid, Zxid::ZERO, ErrorCode::Ok, out);
+                Ok(())
+            }
+            AuthVerdict::Failed => {
+                bump(&shared.io[self.link.thread].metrics.auth_failed, 1);
+                write_error(xid, Zxid::ZERO, ErrorCode::AuthFailed, out);
+                Err(End::Because(format!("authentication failed for scheme {}", scheme.unwrap_or("null"))))
+            }
+            AuthVerdict::CloseWithoutReply => Err(End::Because("it means another ensemble".into())),
+        }
+    }
+
+    fn count_reads(&self, shared: &Shared, reads: u64, bytes: usize, since: Millis) {
+        if reads == 0 {
+            return;
+        }
+        let now = shared.clock.now();
+        let latency = (now.monotonic - since).0.max(0);
+        let metrics = &shared.io[self.link.thread].metrics;
+        bump(&metrics.packets_received, reads);
+        bump(&metrics.packets_sent, reads);
+        bump(&metrics.bytes_received, bytes as u64);
+        metrics.read_latency.add_many(latency as u64, reads);
+        self.link.figures.answered_reads(reads, latency, now.wall);
+    }
+}
+
+fn write_error(xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Vec<u8>) {
+    frame::append(out, |b| ReplyHeader { xid, zxid, error: code.number() }.write(&mut Writer::new(b)));
+}
+
+/// No SASL server is configured: success with a null token, as the reference answers then.
+fn answer_sasl(xid: Xid, out: &mut Vec<u8>) {
+    frame::append(out, |b| {
+        let mut w = Writer::new(b);
+        ReplyHeader { xid, zxid: Zxid::ZERO, error: 0 }.write(&mut w);
+        w.buffer(None);
+    });
+}

@@ -1,0 +1,145 @@
+//! The core thread: owns the `Replica`, moves inputs in and outputs out. No decisions.
+
+use crate::client::link::{Link, Notice};
+use crate::disk_thread::DiskQueue;
+use crate::shared::{CoreEvent, Shared, lock};
+use crate::snapshot_thread::SnapshotJobs;
+use hashbrown::HashMap;
+use oxkeeper_replica::{Control, Input, Outputs, Replica};
+use oxkeeper_types::ConnId;
+use oxkeeper_types::limits::OUTBOX_BYTES_MAX;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// However far the next deadline is, the core looks around this often.
+const PATIENCE_MAX: Duration = Duration::from_secs(1);
+
+pub struct CoreLoop {
+    shared: Arc<Shared>,
+    replica: Replica,
+    disk: Arc<DiskQueue>,
+    snapshots: SnapshotJobs,
+    links: HashMap<ConnId, Arc<Link>, foldhash::fast::FixedState>,
+    out: Outputs,
+    /// Connections with something new in their outboxes, by I/O thread.
+    dirty: Vec<Vec<ConnId>>,
+}
+
+impl CoreLoop {
+    pub fn new(shared: Arc<Shared>, replica: Replica, disk: Arc<DiskQueue>, snapshots: SnapshotJobs) -> CoreLoop {
+        let dirty = shared.io.iter().map(|_| Vec::new()).collect();
+        CoreLoop { shared, replica, disk, snapshots, links: HashMap::default(), out: Outputs::default(), dirty }
+    }
+
+    /// Until a stop comes: then everything that was queued before it has been handed on.
+    pub fn run(mut self) {
+        let mut events = Vec::new();
+        loop {
+            let patience = self.shared.clock.until(self.replica.next_deadline()).min(PATIENCE_MAX);
+            self.shared.core.take(&mut events, patience);
+            let mut stop = false;
+            self.step_all(&mut events, &mut stop);
+            while self.replica.has_committed() {
+                self.apply();
+            }
+            self.tell();
+            if stop {
+                return;
+            }
+        }
+    }
+
+    /// The prepared writes of all events go to the disk as one batch.
+    fn step_all(&mut self, events: &mut Vec<CoreEvent>, stop: &mut bool) {
+        let shared = self.shared.clone();
+        let state = shared.handover.shared();
+        let now = shared.clock.now();
+        if now.monotonic >= self.replica.next_deadline() {
+            self.replica.step(&state, now, Input::Tick, &mut self.out);
+        }
+        for event in events.drain(..) {
+            match event {
+                CoreEvent::Opened(link, request) => {
+                    let conn = link.conn;
+                    self.links.insert(conn, link);
+                    self.replica.step(&state, now, Input::Connect { conn, request }, &mut self.out);
+                }
+                CoreEvent::Input(input) => {
+                    if let Input::Disconnected { conn } = &input {
+                        self.links.remove(conn);
+                    }
+                    self.replica.step(&state, now, input, &mut self.out);
+                }
+                // Whoever asked may have given up.
+                CoreEvent::Report(to) => drop(to.send(self.replica.report())),
+                CoreEvent::Stop => *stop = true,
+            }
+        }
+        drop(state);
+        self.disk.put(&mut self.out.persist);
+        self.deliver();
+    }
+
+    /// Replies and events are in their outboxes before the exclusive side is given back.
+    fn apply(&mut self) {
+        let shared = self.shared.clone();
+        let mut state = shared.handover.exclusive();
+        let mut watches = lock(&shared.watches);
+        let now = shared.clock.now();
+        self.replica.apply_committed(&mut state, &mut watches, now, &mut self.out);
+        drop(watches);
+        self.deliver();
+        drop(state);
+    }
+
+    fn deliver(&mut self) {
+        let CoreLoop { out, links, dirty, .. } = self;
+        for delivery in &out.deliveries {
+            let Some(link) = links.get(&delivery.conn) else { continue };
+            let frame = &out.frames[delivery.range.clone()];
+            let newly = link.outbox.put(|waiting| {
+                if waiting.bytes.len() + frame.len() > OUTBOX_BYTES_MAX {
+                    waiting.overflowed = true;
+                    waiting.bytes = Vec::new();
+                }
+                if !waiting.overflowed {
+                    waiting.bytes.extend_from_slice(frame);
+                    waiting.replies += usize::from(delivery.is_reply);
+                }
+            });
+            if delivery.is_reply && link.figures.session.load(Relaxed) != 0 {
+                // Behind the length and the xid stands the zxid.
+                let zxid = frame[8..16].try_into().expect("a reply has a header");
+                link.figures.last_zxid.store(i64::from_be_bytes(zxid), Relaxed);
+            }
+            if newly {
+                dirty[link.thread].push(link.conn);
+            }
+        }
+        for control in &out.controls {
+            let (conn, notice) = match *control {
+                Control::Established { conn, session, timeout } => (conn, Notice::Established { session, timeout }),
+                Control::Close { conn, reason } => (conn, Notice::Close(reason)),
+                Control::Snapshot { image, zxid } => {
+                    self.snapshots.begin(image, zxid);
+                    continue;
+                }
+            };
+            if let Some(link) = links.get(&conn)
+                && link.outbox.put(|waiting| waiting.notices.push(notice))
+            {
+                dirty[link.thread].push(conn);
+            }
+        }
+        assert!(out.persist.is_empty(), "{} requests to the disk came with replies", out.persist.len());
+        out.clear();
+    }
+
+    /// Each I/O thread is woken at most once for all that happened.
+    fn tell(&mut self) {
+        for (handle, dirty) in self.shared.io.iter().zip(&mut self.dirty) {
+            handle.tell(dirty);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The edge of a server: sockets, threads, time and files around the replica. Decides nothing.
+//!
+//! | thread | owns | module |
+//! |---|---|---|
+//! | I/O, one per core | client connections and their buffers | [`client`] |
+//! | core | `Replica::step`, timers, the exclusive side | [`core_loop`] |
+//! | disk | the transaction log | [`disk_thread`] |
+//! | snapshot | writing snapshots, purging old files | [`snapshot_thread`] |
+//! | admin | four-letter words | [`admin`] |
+//!
+//! [`handover`] is how the core and the I/O threads share the state; [`run`] starts and stops everything.
+
+pub mod admin;
+pub mod client;
+pub mod clock;
+pub mod core_loop;
+pub mod disk_thread;
+pub mod handover;
+pub mod metrics;
+pub mod options;
+pub mod run;
+pub mod seed;
+pub mod shared;
+pub mod snapshot_thread;
+mod sync;
+
+/// The release of Apache ZooKeeper that this server behaves as.
+pub const COMPATIBLE_WITH: &str = "3.9.5";
+
+/// In the shape that scripts parse: `<major>.<minor>.<micro>[-qualifier]-<hash>, built on <date>`.
+pub fn version_text() -> String {
+    format!("{COMPATIBLE_WITH}-oxkeeper-{}, built on unknown", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,60 @@
+//! Figures counted where things happen. Each thread writes its own; readers add them up.
+//!
+//! A counter that one thread owns is bumped without a locked instruction ([`crate::client::link::bump`]).
+
+mod summary;
+
+pub use summary::{Summary, SummaryView};
+
+use crate::client::link::bump;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What one I/O thread counts.
+#[derive(Debug, Default)]
+pub struct IoMetrics {
+    pub packets_received: AtomicU64,
+    pub packets_sent: AtomicU64,
+    pub bytes_received: AtomicU64,
+    pub response_bytes: AtomicU64,
+    pub connections_rejected: AtomicU64,
+    pub connections_dropped: AtomicU64,
+    pub connect_requests: AtomicU64,
+    pub handshakes_expired: AtomicU64,
+    pub large_requests_rejected: AtomicU64,
+    pub auth_failed: AtomicU64,
+    pub unrecoverable: AtomicU64,
+    /// Milliseconds from a request's arrival to its answer.
+    pub read_latency: Summary,
+    pub update_latency: Summary,
+}
+
+/// What the core and the disk thread count.
+#[derive(Debug, Default)]
+pub struct CoreMetrics {
+    pub sync_ms: Summary,
+    pub batch_size: Summary,
+    pub prep_ms: Summary,
+    pub snapshot_ms: Summary,
+    pub startup_ms: Summary,
+    pub slow_syncs: AtomicU64,
+    pub snapshot_errors: AtomicU64,
+}
+
+/// Sums over threads.
+pub fn total<'a>(threads: impl Iterator<Item = &'a IoMetrics>, field: impl Fn(&IoMetrics) -> &AtomicU64) -> u64 {
+    threads.map(|t| field(t).load(Relaxed)).fold(0, u64::wrapping_add)
+}
+
+impl IoMetrics {
+    pub fn received(&self, bytes: usize) {
+        bump(&self.packets_received, 1);
+        bump(&self.bytes_received, bytes as u64);
+    }
+    /// `srst`: latencies and packets count from here on (reference `ServerStats.reset`).
+    pub fn reset(&self) {
+        self.packets_received.store(0, Relaxed);
+        self.packets_sent.store(0, Relaxed);
+        self.read_latency.reset();
+        self.update_latency.reset();
+    }
+}

@@ -1,0 +1,75 @@
+//! What an operator can set that the edge itself carries out: limits of connections and requests, addresses, files.
+
+use crate::client::throttle::ThrottleOptions;
+use oxkeeper_proto::frame::FourLetterWord;
+use oxkeeper_storage::Compression;
+use oxkeeper_types::Millis;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of the client port. Defaults are the reference's.
+#[derive(Clone, Debug)]
+pub struct EdgeOptions {
+    /// `clientPortAddress` and `clientPort`; port 0 takes any free one. `None`: no plain client port.
+    pub client_address: Option<SocketAddr>,
+    /// `clientPortListenBacklog`
+    pub listen_backlog: i32,
+    /// `maxClientCnxns`, connections from one address; 0: any number.
+    pub connections_per_address_max: usize,
+    /// `maxCnxns`; 0: any number.
+    pub connections_max: usize,
+    /// `clientTcpKeepAlive`
+    pub tcp_keep_alive: bool,
+    /// `nio.sessionlessCnxnTimeout`
+    pub handshake_timeout: Millis,
+    /// `jute.maxbuffer`
+    pub frame_bytes_max: usize,
+    /// `globalOutstandingLimit`: above it, a connection with a request under way is not read.
+    pub outstanding_max: usize,
+    /// `largeRequestThreshold`; `None`: no request is large.
+    pub large_request_bytes: Option<usize>,
+    /// `largeRequestMaxBytes`: of all large requests under way.
+    pub large_requests_bytes_max: usize,
+    pub throttle: ThrottleOptions,
+    /// I/O threads.
+    pub threads: usize,
+    /// `4lw.commands.whitelist`
+    pub four_letter_words: Vec<FourLetterWord>,
+}
+
+/// Settings of the files.
+#[derive(Clone, Debug)]
+pub struct FileOptions {
+    pub data_dir: PathBuf,
+    /// `dataLogDir`; `None`: the data directory.
+    pub data_log_dir: Option<PathBuf>,
+    /// `snapshot.compression.method`
+    pub compression: Compression,
+    /// `fsync.warningthresholdms`
+    pub slow_sync: Duration,
+    /// `autopurge.snapRetainCount`
+    pub snapshots_kept: usize,
+    /// `autopurge.purgeInterval`; `None`: never.
+    pub purge_interval: Option<Duration>,
+}
+
+impl Default for EdgeOptions {
+    fn default() -> EdgeOptions {
+        EdgeOptions {
+            client_address: Some(SocketAddr::from(([0, 0, 0, 0], 2181))),
+            listen_backlog: 50,
+            connections_per_address_max: 60,
+            connections_max: 0,
+            tcp_keep_alive: false,
+            handshake_timeout: Millis(10_000),
+            frame_bytes_max: oxkeeper_types::limits::JUTE_BUFFER_BYTES_MAX,
+            outstanding_max: 1000,
+            large_request_bytes: None,
+            large_requests_bytes_max: 100 << 20,
+            throttle: ThrottleOptions::default(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            four_letter_words: vec![FourLetterWord::Srvr],
+        }
+    }
+}
