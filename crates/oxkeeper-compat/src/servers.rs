@@ -242,7 +242,7 @@ impl Server {
     /// What the server wrote to its standard output and error, the last part of it.
     pub fn output(&self) -> String {
         let text = fs::read(self.dir.join("output")).unwrap_or_default();
-        let from = text.len().saturating_sub(3000);
+        let from = text.len().saturating_sub(20_000);
         String::from_utf8_lossy(&text[from..]).into_owned()
     }
 
