@@ -66,8 +66,6 @@ pub enum StorageError {
     #[error("cannot replay transaction {zxid} of {path} at offset {offset}: {what}. {advice}",
         path = path.display())]
     Replay { path: PathBuf, offset: u64, zxid: Zxid, what: String, advice: &'static str },
-    #[error("no frozen view to write: {0}")]
-    Source(String),
 }
 
 /// Bytes that are not what was written there.

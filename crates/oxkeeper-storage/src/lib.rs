@@ -14,10 +14,14 @@ pub mod fault_disk;
 pub mod log;
 pub mod names;
 pub mod persist;
+pub mod purge;
 pub mod real_disk;
+pub mod recover;
+pub mod snapshot;
 
 pub use disk::{Disk, DiskFile};
 pub use error::{StorageError, StorageResult};
 pub use names::{Compression, Dirs};
 pub use persist::Persister;
 pub use real_disk::RealDisk;
+pub use recover::{RecoverOptions, Recovered, recover};

@@ -130,14 +130,15 @@ fn stats_path(prefix: &str) -> String {
 }
 
 impl Tree {
-    /// The quota that decides over `path`: the deepest one alone.
+    /// The quota that decides over `path`: the deepest one alone. Without its limits node or its statistics node it
+    /// decides nothing (reference `ZooKeeperServer.checkQuota`).
     pub fn quota_for(&self, path: &str) -> Option<QuotaUsage> {
         let prefix = self.quotas.deepest(path)?;
         let track = |path: String| {
-            let data = self.lookup(&path).and_then(|id| self.record(id).content.data());
-            StatsTrack::parse(data.unwrap_or_default())
+            let node = self.lookup(&path)?;
+            Some(StatsTrack::parse(self.record(node).content.data().unwrap_or_default()))
         };
-        let (limits, usage) = (track(limits_path(prefix)), track(stats_path(prefix)));
+        let (limits, usage) = (track(limits_path(prefix))?, track(stats_path(prefix))?);
         Some(QuotaUsage { prefix: prefix.to_owned(), limits, usage })
     }
 

@@ -14,7 +14,7 @@ mod watches;
 use crate::auth;
 use crate::options::Options;
 use crate::state::{Caller, State, WatchAccess};
-use oxkeeper_proto::client::{ReplyHeader, XID_PING};
+use oxkeeper_proto::client::{ReplyHeader, XID_PING, write_multi_results};
 use oxkeeper_proto::frame;
 use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
 use oxkeeper_tree::Node;
@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     Code(ErrorCode),
     /// Answered as `MarshallingError`; the connection stays.
     Malformed(DecodeError),
+    /// As malformed, but the reference has begun its answer by then: an empty list of results follows the header.
+    WritesInMultiRead,
 }
 
 impl From<ErrorCode> for Refusal {
@@ -88,14 +90,22 @@ impl State {
 
     /// Replaces whatever stands behind `start` by an error reply.
     fn refuse(&self, xid: Xid, refusal: Refusal, start: usize, out: &mut Vec<u8>) -> ReadDone {
-        let done = match refusal {
-            Refusal::Code(error) => ReadDone { error, malformed: None },
-            Refusal::Malformed(why) => ReadDone { error: ErrorCode::MarshallingError, malformed: Some(why) },
+        let done = match &refusal {
+            Refusal::Code(error) => ReadDone { error: *error, malformed: None },
+            Refusal::Malformed(why) => ReadDone { error: ErrorCode::MarshallingError, malformed: Some(*why) },
+            Refusal::WritesInMultiRead => {
+                let why = DecodeError::MixedMulti { at: 0 };
+                ReadDone { error: ErrorCode::MarshallingError, malformed: Some(why) }
+            }
         };
+        let empty_results = matches!(refusal, Refusal::WritesInMultiRead);
         out.truncate(start);
         frame::append(out, |out| {
             let header = ReplyHeader { xid, zxid: self.tree.last_processed(), error: done.error.number() };
             header.write(&mut Writer::new(out));
+            if empty_results {
+                write_multi_results(&[], &mut Writer::new(out));
+            }
         });
         done
     }

@@ -3,14 +3,14 @@
 use super::{Reading, Refusal};
 use crate::state::WatchAccess;
 use oxkeeper_proto::client::{MultiOp, MultiResult, read_multi, write_multi_results};
-use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
+use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_types::{ErrorCode, Perms};
 
 impl<W: WatchAccess> Reading<'_, W> {
     pub(super) fn multi_read(&self, r: &mut Reader, w: &mut Writer) -> Result<(), Refusal> {
         let ops = read_multi(r)?;
         if ops.iter().any(|op| !op.is_read()) {
-            return Err(Refusal::Malformed(DecodeError::MixedMulti { at: 0 }));
+            return Err(Refusal::WritesInMultiRead);
         }
         let results: Vec<MultiResult> =
             ops.iter().map(|op| self.read_one(op).unwrap_or_else(|code| MultiResult::Error(code.number()))).collect();

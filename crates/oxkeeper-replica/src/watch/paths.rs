@@ -5,8 +5,7 @@
 //! removed path leaves is closed when holes make up a quarter of the string.
 
 use super::watchers::Word;
-use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
+use foldhash::quality::FixedState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
@@ -56,7 +55,7 @@ pub(super) struct Paths {
     bytes: String,
     hole_bytes: usize,
     table: HashTable<Key>,
-    hasher: SeedableRandomState,
+    hasher: FixedState,
     seed: u64,
 }
 
@@ -68,7 +67,7 @@ impl Paths {
             bytes: String::new(),
             hole_bytes: 0,
             table: HashTable::new(),
-            hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
+            hasher: FixedState::with_seed(seed),
             seed,
         }
     }

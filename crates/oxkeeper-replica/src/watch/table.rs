@@ -7,8 +7,7 @@ use super::kinds::{Modes, WatchKind, WatcherType};
 use super::paths::{PathId, Paths, spread};
 use super::recursive::Recursive;
 use super::watchers::{Slot, Watchers, Word};
-use foldhash::SharedSeed;
-use foldhash::fast::SeedableRandomState;
+use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use oxkeeper_types::{ConnId, Id, SessionId};
 use std::fmt;
@@ -19,7 +18,7 @@ pub struct WatchTable {
     /// By slot. `None`: the slot is free.
     pub(super) conns: Vec<Option<Conn>>,
     free_slots: Vec<Slot>,
-    slots: HashMap<ConnId, Slot, SeedableRandomState>,
+    slots: HashMap<ConnId, Slot, FixedState>,
     pub(super) paths: Paths,
     /// Of paths with more than one watcher.
     pub(super) lists: Vec<Watchers>,
@@ -103,7 +102,7 @@ impl WatchTable {
         WatchTable {
             conns: Vec::new(),
             free_slots: Vec::new(),
-            slots: HashMap::with_hasher(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed())),
+            slots: HashMap::with_hasher(FixedState::with_seed(seed)),
             paths: Paths::new(seed),
             lists: Vec::new(),
             free_lists: Vec::new(),

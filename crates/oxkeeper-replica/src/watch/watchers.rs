@@ -180,3 +180,25 @@ impl Watchers {
         self.index = Some(Box::new(index));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Short lists have no gaps at all, long ones at most as many as watchers: nothing piles up under one-shot watches.
+    #[test]
+    fn gaps_do_not_pile_up() {
+        let mut list = Watchers::default();
+        for round in 0..1000u32 {
+            let others = if round < 500 { 10 } else { 200 };
+            list.set(Slot(0), Modes::DATA_PERSISTENT);
+            for slot in 1..others {
+                list.set(Slot(slot), Modes::DATA_ONCE);
+            }
+            list.sweep(Modes::DATA, Modes::DATA_ONCE, |_, _| ());
+            assert_eq!((list.len(), list.modes(Slot(0))), (1, Modes::DATA_PERSISTENT));
+            assert!(list.words.len() <= 2, "{} words in round {round}", list.words.len());
+            assert!(list.index.is_none(), "one watcher needs no index");
+        }
+    }
+}
