@@ -274,7 +274,11 @@ impl Generator {
         let (data, acl) = (theme.data(&path, rng), theme.acl(rng));
         let ttl_op = matches!(flags, 5 | 6) && rng.chance(80) || rng.chance(2);
         if ttl_op {
-            let ttl_ms = *rng.pick(&[3_600_000, 1_000_000, 0xff_ffff_ffff, 0x100_0000_0000, 0, -1, i64::MIN]);
+            let mut ttl_ms = *rng.pick(&[3_600_000, 1_000_000, 0xff_ffff_ffff, 0x100_0000_0000, 0, -1, i64::MIN]);
+            if !matches!(flags, 5 | 6) {
+                // With a flag that takes no TTL and a negative one, the reference logs what it cannot apply, and ends.
+                ttl_ms = ttl_ms.max(0);
+            }
             return Request::CreateTtl { path, data, acl, flags, ttl_ms };
         }
         let op = match flags {

@@ -8,8 +8,6 @@ use oxkeeper_types::persist::Persist;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Requests in one batch; a longer queue is written in several, each synced.
-const BATCH_MAX: usize = 10_000;
 /// Exit code for a disk that failed (reference `ExitCode.UNABLE_TO_ACCESS_DATADIR` is for the start; a failed thread exits 1).
 pub const EXIT_DISK_FAILED: i32 = 1;
 
@@ -40,8 +38,8 @@ impl DiskQueue {
         lock(&self.waiting).stopped = true;
         self.wake.notify_one();
     }
-    /// The next batch, or `None` when the queue was stopped and is empty.
-    fn take(&self) -> Option<Vec<Persist>> {
+    /// The next batch of at most `batch_max` requests, or `None` when the queue was stopped and is empty.
+    fn take(&self, batch_max: usize) -> Option<Vec<Persist>> {
         let mut waiting = lock(&self.waiting);
         while waiting.requests.is_empty() && !waiting.stopped {
             waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
@@ -49,17 +47,17 @@ impl DiskQueue {
         if waiting.requests.is_empty() {
             return None;
         }
-        if waiting.requests.len() <= BATCH_MAX {
+        if waiting.requests.len() <= batch_max {
             return Some(std::mem::take(&mut waiting.requests));
         }
-        let rest = waiting.requests.split_off(BATCH_MAX);
+        let rest = waiting.requests.split_off(batch_max);
         Some(std::mem::replace(&mut waiting.requests, rest))
     }
 }
 
 /// Runs until the queue is stopped, then closes the log in order.
-pub fn run(shared: Arc<Shared>, queue: Arc<DiskQueue>, mut persister: Persister, slow: Duration) {
-    while let Some(batch) = queue.take() {
+pub fn run(shared: Arc<Shared>, queue: Arc<DiskQueue>, mut persister: Persister, batch_max: usize, slow: Duration) {
+    while let Some(batch) = queue.take(batch_max) {
         let start = Instant::now();
         let done = persister.persist(&batch).unwrap_or_else(|error| die(&error));
         let took = start.elapsed();

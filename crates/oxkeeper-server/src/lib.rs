@@ -18,11 +18,15 @@ pub mod disk_thread;
 pub mod handover;
 pub mod metrics;
 pub mod options;
+pub mod recovery;
 pub mod run;
 pub mod seed;
+pub mod settings;
 pub mod shared;
 pub mod snapshot_thread;
 mod sync;
+
+pub use oxkeeper_storage as storage;
 
 /// The release of Apache ZooKeeper that this server behaves as.
 pub const COMPATIBLE_WITH: &str = "3.9.5";

@@ -2,10 +2,12 @@
 
 use crate::client::throttle::ThrottleOptions;
 use oxkeeper_proto::frame::FourLetterWord;
-use oxkeeper_storage::Compression;
+use oxkeeper_storage::Dirs;
+use oxkeeper_storage::log::writer::LogOptions;
+use oxkeeper_storage::recover::RecoverOptions;
+use oxkeeper_storage::snapshot::writer::SnapshotOptions;
 use oxkeeper_types::Millis;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of the client port. Defaults are the reference's.
@@ -13,7 +15,7 @@ use std::time::Duration;
 pub struct EdgeOptions {
     /// `clientPortAddress` and `clientPort`; port 0 takes any free one. `None`: no plain client port.
     pub client_address: Option<SocketAddr>,
-    /// `clientPortListenBacklog`
+    /// `clientPortListenBacklog`; -1: the system's own.
     pub listen_backlog: i32,
     /// `maxClientCnxns`, connections from one address; 0: any number.
     pub connections_per_address_max: usize,
@@ -41,13 +43,14 @@ pub struct EdgeOptions {
 /// Settings of the files.
 #[derive(Clone, Debug)]
 pub struct FileOptions {
-    pub data_dir: PathBuf,
-    /// `dataLogDir`; `None`: the data directory.
-    pub data_log_dir: Option<PathBuf>,
-    /// `snapshot.compression.method`
-    pub compression: Compression,
+    pub dirs: Dirs,
+    pub log: LogOptions,
+    pub recover: RecoverOptions,
+    pub snapshot: SnapshotOptions,
     /// `fsync.warningthresholdms`
     pub slow_sync: Duration,
+    /// `maxBatchSize`: transactions under one sync.
+    pub batch_max: usize,
     /// `autopurge.snapRetainCount`
     pub snapshots_kept: usize,
     /// `autopurge.purgeInterval`; `None`: never.
@@ -58,7 +61,7 @@ impl Default for EdgeOptions {
     fn default() -> EdgeOptions {
         EdgeOptions {
             client_address: Some(SocketAddr::from(([0, 0, 0, 0], 2181))),
-            listen_backlog: 50,
+            listen_backlog: -1,
             connections_per_address_max: 60,
             connections_max: 0,
             tcp_keep_alive: false,

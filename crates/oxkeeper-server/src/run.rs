@@ -8,13 +8,15 @@ use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
 use crate::disk_thread::{self, DiskQueue};
 use crate::handover::Handover;
-use crate::options::{EdgeOptions, FileOptions};
+use crate::recovery::{self, Loaded};
+use crate::settings::Settings;
 use crate::shared::{CoreEvent, IoHandle, Shared};
-use crate::snapshot_thread::SnapshotJobs;
-use oxkeeper_replica::{Options, Replica, State, WatchTable};
-use oxkeeper_storage::Persister;
+use crate::snapshot_thread::{self, SnapshotJobs};
+use oxkeeper_replica::{Replica, WatchTable};
+use oxkeeper_storage::{Disk, StorageError};
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
@@ -27,26 +29,47 @@ pub struct Running {
     io: Vec<JoinHandle<()>>,
     core: JoinHandle<()>,
     disk_thread: JoinHandle<()>,
+    snapshot_thread: JoinHandle<()>,
     /// Where clients connect; `None` where there is no client port.
     pub client_address: Option<SocketAddr>,
 }
 
-/// What recovery has found, ready to serve.
-pub struct Recovered {
-    pub state: State,
-    pub persister: Persister,
-    /// Transactions that came from the log.
-    pub replayed: u64,
+/// Why a server did not start. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    #[error("cannot listen on {address}: {error}; is another server running there?")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("{0}")]
+    Io(#[from] io::Error),
 }
 
-/// Opens the ports and starts the threads.
-pub fn start(options: Options, edge: EdgeOptions, files: &FileOptions, recovered: Recovered) -> io::Result<Running> {
+impl StartError {
+    /// As the reference's `ExitCode` where it has one.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            StartError::Storage(error) => error.exit_code(),
+            _ => 1,
+        }
+    }
+}
+
+/// Recovers the state, opens the ports and starts the threads.
+pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
+    let Settings { replica: options, edge, files } = settings;
     let clock = Clock::default();
+    let Loaded { state, persister, replayed, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
-    let Recovered { state, persister, replayed } = recovered;
     let replica = Replica::new(options.clone(), &state, replayed, now);
-    let mut listener = edge.client_address.map(|address| listen(address, &edge)).transpose()?;
+    let mut listener = match edge.client_address {
+        None => None,
+        Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),
+    };
     let client_address = listener.as_ref().map(|l| l.local_addr()).transpose()?;
+    if let Some(address) = client_address {
+        tracing::info!("binding to port {address}");
+    }
     let mut polls = Vec::new();
     let mut handles = Vec::new();
     for _ in 0..edge.threads.max(1) {
@@ -58,8 +81,8 @@ pub fn start(options: Options, edge: EdgeOptions, files: &FileOptions, recovered
     let info = ServerInfo {
         client_port: client_address.map_or(-1, |a| i32::from(a.port())),
         secure_client_port: -1,
-        data_dir: files.data_dir.join("version-2"),
-        data_log_dir: files.data_log_dir.as_ref().unwrap_or(&files.data_dir).join("version-2"),
+        data_dir: absolute(&files.dirs.snapshots),
+        data_log_dir: absolute(&files.dirs.logs),
         listen_backlog: edge.listen_backlog,
         version: crate::version_text(),
     };
@@ -84,14 +107,20 @@ pub fn start(options: Options, edge: EdgeOptions, files: &FileOptions, recovered
         options,
         edge,
     });
-    let disk = Arc::new(DiskQueue::default());
+    shared.core_metrics.startup_ms.add(took.as_millis() as u64);
+    let queue = Arc::new(DiskQueue::default());
     let disk_thread = {
-        let (shared, disk, slow) = (shared.clone(), disk.clone(), files.slow_sync);
-        Builder::new().name("disk".into()).spawn(move || disk_thread::run(shared, disk, persister, slow))?
+        let (shared, queue, slow, batch_max) = (shared.clone(), queue.clone(), files.slow_sync, files.batch_max);
+        Builder::new().name("disk".into()).spawn(move || disk_thread::run(shared, queue, persister, batch_max, slow))?
     };
-    drop(snapshot_jobs);
+    let snapshot_thread = {
+        let shared = shared.clone();
+        Builder::new()
+            .name("snapshot".into())
+            .spawn(move || snapshot_thread::run(shared, disk, files, snapshot_jobs))?
+    };
     let core = {
-        let core = CoreLoop::new(shared.clone(), replica, disk.clone(), SnapshotJobs(jobs));
+        let core = CoreLoop::new(shared.clone(), replica, queue.clone(), SnapshotJobs(jobs));
         Builder::new().name("core".into()).spawn(move || core.run())?
     };
     {
@@ -103,7 +132,7 @@ pub fn start(options: Options, edge: EdgeOptions, files: &FileOptions, recovered
         let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
         io.push(Builder::new().name(format!("io-{index}")).spawn(move || thread.run())?);
     }
-    Ok(Running { shared, disk, io, core, disk_thread, client_address })
+    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address })
 }
 
 impl Running {
@@ -122,5 +151,11 @@ impl Running {
         join(self.core);
         self.disk.stop();
         join(self.disk_thread);
+        // A snapshot under way is finished: its jobs end with the core.
+        join(self.snapshot_thread);
     }
+}
+
+fn absolute(dir: &Path) -> PathBuf {
+    std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf())
 }

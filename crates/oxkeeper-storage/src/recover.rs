@@ -282,8 +282,8 @@ impl Player {
         let mismatches = self.tree.digest_mismatches();
         let outcome = self.tree.replay(&entry);
         self.refused += u64::from(outcome.refused);
-        let mismatch = matches!(outcome.digest, DigestCheck::Mismatch { .. })
-            || self.tree.digest_mismatches() > mismatches;
+        let mismatch =
+            matches!(outcome.digest, DigestCheck::Mismatch { .. }) || self.tree.digest_mismatches() > mismatches;
         if mismatch && self.digest_mismatch.is_none() {
             self.digest_mismatch = Some(record.zxid);
         }

@@ -210,7 +210,12 @@ impl SnappyReader {
             match read_full(&mut self.source, &mut head)? {
                 0 => return Ok(()),
                 4 => {}
-                n => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{n} of 4 bytes of a block length"))),
+                n => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        format!("{n} of 4 bytes of a block length"),
+                    ));
+                }
             }
             if head != SNAPPY_MAGIC[..4] {
                 break;

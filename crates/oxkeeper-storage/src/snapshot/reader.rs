@@ -45,7 +45,8 @@ impl Body for ImageLoader {
 pub fn load(disk: &dyn Disk, file: &SnapshotFile, options: TreeOptions) -> StorageResult<LoadedSnapshot> {
     let mut loader = ImageLoader::new(options);
     let trailers = read(disk, file, &mut loader)?;
-    let mut loaded = loader.finish().map_err(|e| damaged(file, HEADER_BYTES as u64 + e.at, "a tree", &e.to_string()))?;
+    let mut loaded =
+        loader.finish().map_err(|e| damaged(file, HEADER_BYTES as u64 + e.at, "a tree", &e.to_string()))?;
     loaded.tree.set_last_processed(file.zxid);
     Ok(LoadedSnapshot { tree: loaded.tree, trailers, acls_missing: loaded.acls_missing })
 }

@@ -30,7 +30,8 @@ fn tree() -> Tree {
     let mut zxid = 0;
     let mut apply = |session: i64, txn: Txn| {
         zxid += 1;
-        let header = TxnHeader { session: SessionId(session), cxid: 0, zxid: Zxid(zxid), time: 1_700_000_000_000 + zxid };
+        let header =
+            TxnHeader { session: SessionId(session), cxid: 0, zxid: Zxid(zxid), time: 1_700_000_000_000 + zxid };
         let applied = tree.apply(&TxnEntry { header, txn, digest: None }, &mut Vec::new());
         assert!(!applied.is_refused(), "{applied:?}");
     };
@@ -155,8 +156,7 @@ fn a_snapshot_cut_short_anywhere_is_refused() {
 #[test]
 fn nothing_is_left_of_a_snapshot_that_was_not_finished() {
     let (disk, dirs) = bench();
-    let mut writer =
-        SnapshotWriter::create(Arc::new(disk.clone()), &dirs, Zxid(9), Compression::None).unwrap();
+    let mut writer = SnapshotWriter::create(Arc::new(disk.clone()), &dirs, Zxid(9), Compression::None).unwrap();
     writer.write(&[0; 100_000]).unwrap();
     assert!(disk.exists(writer.tmp_path()));
     drop(writer);

@@ -144,9 +144,8 @@ pub fn write_frozen(
     let image = tree.freeze();
     let (zxid, digest) = (tree.image_zxid(image), tree.image_digest(image));
     let mut cursor = tree.image_cursor(image);
-    let written = write_snapshot(disk, dirs, zxid, options, digest, &mut |out, wanted| {
-        tree.image_next(&mut cursor, out, wanted)
-    });
+    let written =
+        write_snapshot(disk, dirs, zxid, options, digest, &mut |out, wanted| tree.image_next(&mut cursor, out, wanted));
     tree.thaw(image);
     written
 }

@@ -1,0 +1,78 @@
+//! From files to a state that serves, and what of it an operator should know.
+
+use crate::options::FileOptions;
+use oxkeeper_replica::State;
+use oxkeeper_storage::log::LogWriter;
+use oxkeeper_storage::recover::{Recovered, RecoveryReport, recover};
+use oxkeeper_storage::{Disk, Persister, StorageResult};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What recovery has found, ready to serve.
+pub struct Loaded {
+    pub state: State,
+    pub persister: Persister,
+    /// Transactions that came from the log.
+    pub replayed: u64,
+    pub took: Duration,
+}
+
+/// Reads the newest good snapshot and the log behind it.
+pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
+    let start = Instant::now();
+    let Recovered { tree, last, report, .. } = recover(disk.clone(), &files.dirs, &files.recover)?;
+    tell(&report);
+    let replayed = report.log.transactions;
+    let took = start.elapsed();
+    tracing::info!(
+        "recovered {} nodes, {} sessions at zxid {last} in {} ms, {replayed} transactions of them from the log",
+        tree.node_count(),
+        tree.sessions().len(),
+        took.as_millis(),
+    );
+    let log = LogWriter::new(disk, files.dirs.clone(), files.log.clone(), tree.last_processed());
+    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, took })
+}
+
+/// Everything out of the ordinary gets a line.
+fn tell(report: &RecoveryReport) {
+    for (path, why) in &report.rejected {
+        tracing::warn!("{} cannot be used, an older snapshot takes its place: {why}", path.display());
+    }
+    if let Some(cut) = &report.log.cut {
+        tracing::warn!(
+            "{}: cut off behind offset {}, after zxid {}: {} bytes of a record that a crash had torn ({})",
+            cut.path.display(),
+            cut.offset,
+            cut.last_good,
+            cut.bytes,
+            cut.reason
+        );
+    }
+    if let Some(gap) = &report.log.gap {
+        tracing::warn!(
+            "{}: the log begins at zxid {}, the snapshot ends at {}: transactions between them are missing",
+            gap.path.display(),
+            gap.found,
+            gap.after
+        );
+    }
+    if let Some(zxid) = report.digest_mismatch {
+        tracing::error!("the digest of the tree differs from the recorded one from zxid {zxid} on");
+    }
+    if report.snapshot_digest_missed {
+        tracing::warn!("the snapshot's digest belongs to a transaction that is not in the log; it was not checked");
+    }
+    if report.acls_missing > 0 {
+        tracing::warn!(
+            "{} nodes name an ACL that the snapshot lacks; only super users reach them",
+            report.acls_missing
+        );
+    }
+    for session in &report.stale_sessions {
+        tracing::info!("removed the ephemeral nodes of session {session}, which is not in the session table");
+    }
+    for path in report.removed.iter().chain(&report.log.removed).chain(&report.initialize_markers) {
+        tracing::info!("removed {}", path.display());
+    }
+}

@@ -1,0 +1,188 @@
+//! From the checked configuration to what each part of the server is told.
+
+use crate::client::throttle::{ThrottleOptions, Weights};
+use crate::options::{EdgeOptions, FileOptions};
+use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, Security};
+use oxkeeper_proto::frame::FourLetterWord;
+use oxkeeper_replica::Options;
+use oxkeeper_replica::options::{AuthOptions, DigestAlgorithm};
+use oxkeeper_storage::log::writer::LogOptions;
+use oxkeeper_storage::recover::RecoverOptions;
+use oxkeeper_storage::snapshot::writer::SnapshotOptions;
+use oxkeeper_storage::{Compression, Dirs};
+use oxkeeper_tree::TreeOptions;
+use oxkeeper_types::ensemble::HostPort;
+use oxkeeper_types::node::OwnerRules;
+use oxkeeper_types::{Millis, ServerId};
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+/// Everything that [`crate::run::start`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub replica: Options,
+    pub edge: EdgeOptions,
+    pub files: FileOptions,
+}
+
+impl Settings {
+    /// `seed` differs from start to start. Fails where the client address cannot be resolved.
+    pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
+        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed) })
+    }
+}
+
+fn millis(ms: impl Into<u64>) -> Millis {
+    Millis(i64::try_from(ms.into()).unwrap_or(i64::MAX))
+}
+
+fn owner_rules(config: &Config) -> OwnerRules {
+    let emulate = config.properties.get("zookeeper.emulate353TTLNodes").is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    OwnerRules { extended_types: config.tree.extended_types, emulate_353_ttl: emulate }
+}
+
+fn replica(config: &Config, seed: u64) -> Options {
+    let (sessions, storage, tree) = (&config.sessions, &config.storage, &config.tree);
+    Options {
+        // A server on its own counts as server 1, whatever myid says (reference `ZooKeeperServer.createSessionTracker`).
+        server: ServerId(1),
+        tick: millis(sessions.tick_time_ms),
+        session_timeout_min: millis(sessions.timeout_min_ms),
+        session_timeout_max: millis(sessions.timeout_max_ms),
+        owner_rules: owner_rules(config),
+        digest_enabled: tree.digest_enabled,
+        close_session_txn: tree.close_session_txn,
+        enforce_quota: tree.enforce_quota,
+        skip_acl: tree.skip_acl,
+        reconfig_enabled: config.reconfig_enabled,
+        snap_count: storage.snap_count.into(),
+        snap_size_limit_bytes: storage.snap_size_limit_bytes,
+        container_check_interval: millis(tree.container_check_interval_ms),
+        containers_per_minute_max: tree.containers_per_minute_max,
+        container_never_used_max: tree.container_never_used_ms_max.map(millis),
+        auth: auth(&config.security, config),
+        seed,
+    }
+}
+
+fn auth(security: &Security, config: &Config) -> AuthOptions {
+    let mut enforced = security.enforced_schemes.clone().unwrap_or_default();
+    if security.session_requires_sasl && !enforced.iter().any(|s| s == "sasl") {
+        enforced.push("sasl".into());
+    }
+    let provider = |name: &str| security.auth_providers.values().any(|class| class.contains(name));
+    AuthOptions {
+        digest_enabled: security.digest_enabled,
+        digest_algorithm: digest_algorithm(&security.digest_algorithm),
+        super_digest: security.super_digest.as_ref().map(|s| s.reveal().to_owned()),
+        x509_super_user: config.properties.get("zookeeper.X509AuthenticationProvider.superUser").cloned(),
+        x509_enabled: config.client.secure_client_address.is_some() || provider("X509AuthenticationProvider"),
+        sasl_enabled: provider("SASLAuthenticationProvider"),
+        sasl_super_users: security.sasl_super_users.clone(),
+        let_any_sasl_user_do_x: security.let_any_sasl_user_do_x.clone(),
+        ensemble_names: security.ensemble_names.clone(),
+        enforced_schemes: enforced,
+    }
+}
+
+/// By the names of Java's `MessageDigest`; an unknown one is the default, as the configuration has warned.
+fn digest_algorithm(name: &str) -> DigestAlgorithm {
+    match name.to_ascii_uppercase().replace('-', "").as_str() {
+        "SHA256" => DigestAlgorithm::Sha256,
+        "SHA512" => DigestAlgorithm::Sha512,
+        "SHA3256" => DigestAlgorithm::Sha3_256,
+        "MD5" => DigestAlgorithm::Md5,
+        _ => DigestAlgorithm::Sha1,
+    }
+}
+
+fn edge(config: &Config) -> io::Result<EdgeOptions> {
+    let (client, limits) = (&config.client, &config.limits);
+    let defaults = EdgeOptions::default();
+    let words = FourLetterWord::ALL.iter().copied().filter(|w| client.four_letter_words.allows(w.text())).collect();
+    Ok(EdgeOptions {
+        client_address: client.client_address.as_ref().map(resolve).transpose()?,
+        listen_backlog: client.listen_backlog.map_or(-1, |n| n as i32),
+        connections_per_address_max: client.connections_per_address_max.unwrap_or(0) as usize,
+        connections_max: client.connections_max.unwrap_or(0) as usize,
+        tcp_keep_alive: client.tcp_keep_alive,
+        handshake_timeout: millis(client.handshake_timeout_ms),
+        frame_bytes_max: client.request_bytes_max as usize,
+        outstanding_max: limits.requests_outstanding_max as usize,
+        large_request_bytes: limits.large_request_bytes.map(|n| n as usize),
+        large_requests_bytes_max: limits.large_requests_bytes_max as usize,
+        throttle: throttle(&client.throttle),
+        threads: client.io_threads.map_or(defaults.threads, |n| n as usize),
+        four_letter_words: words,
+    })
+}
+
+/// The wildcard stands for both families where the machine has IPv6, as Java's does.
+fn resolve(address: &HostPort) -> io::Result<SocketAddr> {
+    if address.is_any() {
+        let v6 = std::path::Path::new("/proc/net/if_inet6").exists();
+        let ip = if v6 { std::net::IpAddr::from([0u16; 8]) } else { std::net::IpAddr::from([0u8; 4]) };
+        return Ok(SocketAddr::new(ip, address.port()));
+    }
+    let found = (address.host(), address.port()).to_socket_addrs();
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no address");
+    found
+        .and_then(|mut all| all.next().ok_or_else(none))
+        .map_err(|e| io::Error::new(e.kind(), format!("clientPortAddress {}: cannot be resolved: {e}", address.host())))
+}
+
+fn throttle(config: &ConnectionThrottle) -> ThrottleOptions {
+    ThrottleOptions {
+        tokens: config.tokens.unwrap_or(0).into(),
+        fill_time: millis(config.fill_time_ms),
+        fill_count: config.fill_count.into(),
+        freeze_time: config.freeze_time_ms.map(millis),
+        drop_increase: config.drop_increase,
+        drop_decrease: config.drop_decrease,
+        decrease_ratio: config.decrease_ratio,
+        weights: config.weight_enabled.then(|| Weights {
+            new_session: config.global_session_weight.into(),
+            resumed_session: config.renew_session_weight.into(),
+        }),
+    }
+}
+
+fn files(config: &Config, seed: u64) -> FileOptions {
+    let storage = &config.storage;
+    let apart = (storage.data_log_dir != storage.data_dir).then_some(storage.data_log_dir.as_path());
+    let snapshot = SnapshotOptions {
+        compression: match storage.compression {
+            ConfigCompression::None => Compression::None,
+            ConfigCompression::Gzip => Compression::Gzip,
+            ConfigCompression::Snappy => Compression::Snappy,
+        },
+        digest: config.tree.digest_enabled,
+        last_processed: storage.serialize_last_processed_zxid,
+    };
+    FileOptions {
+        dirs: Dirs::new(&storage.data_dir, apart),
+        log: LogOptions {
+            preallocate_bytes: storage.log_allocation_bytes,
+            file_bytes_max: storage.log_size_limit_bytes,
+            force_sync: storage.force_sync,
+        },
+        recover: RecoverOptions {
+            tree: TreeOptions {
+                digest_enabled: config.tree.digest_enabled,
+                owner_rules: owner_rules(config),
+                hash_seed: seed,
+            },
+            snapshot: snapshot.clone(),
+            trust_empty_snapshot: storage.trust_empty_snapshot,
+            database_autocreate: storage.database_autocreate,
+            directory_autocreate: storage.data_dir_autocreate,
+            epochs: false,
+        },
+        snapshot,
+        slow_sync: Duration::from_millis(storage.fsync_warning_threshold_ms),
+        batch_max: storage.batch_transactions_max.map_or(usize::MAX, |n| n as usize),
+        snapshots_kept: storage.snap_retain_count as usize,
+        purge_interval: storage.purge_interval_ms.map(Duration::from_millis),
+    }
+}

@@ -1,0 +1,35 @@
+//! The `oxkeeper` binary: arguments, signals, exit codes. Each sub-command is a module.
+
+mod server;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "oxkeeper", version, about = "A coordination service that takes the place of Apache ZooKeeper")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a server in the foreground: `server [-Dkey=value ...] [ZOO_CFG]`, or `server CLIENT_PORT DATA_DIR [TICK_TIME [MAX_CNXNS]]`
+    Server(server::ServerArguments),
+    /// Prints the version, and which release of Apache ZooKeeper it behaves as
+    Version,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Server(arguments) => server::run(&arguments),
+        Command::Version => {
+            println!(
+                "oxkeeper {}, behaves as Apache ZooKeeper {}",
+                env!("CARGO_PKG_VERSION"),
+                oxkeeper_server::COMPATIBLE_WITH
+            );
+            ExitCode::SUCCESS
+        }
+    }
+}
