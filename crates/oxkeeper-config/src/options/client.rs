@@ -9,10 +9,11 @@ pub(super) const ROWS: &[OptionDef] = &[
         int_unset(Unit::Bytes, 1024, "jute.maxbuffer"),
         "What a record may be longer than jute.maxbuffer once wrapped.",
     )
-    .clamped(),
-    d("readonlymode.enabled", flag(false), "Serve reads while cut off from the others."),
-    z("localSessionsEnabled", flag(false), "Sessions that only their own server knows."),
-    z("localSessionsUpgradingEnabled", flag(false), "Make a local session global when it needs it."),
+    .clamped()
+    .not_yet(),
+    d("readonlymode.enabled", flag(false), "Serve reads while cut off from the others.").not_yet(),
+    z("localSessionsEnabled", flag(false), "Sessions that only their own server knows.").not_yet(),
+    z("localSessionsUpgradingEnabled", flag(false), "Make a local session global when it needs it.").not_yet(),
     g("extendedTypesEnabled", flag(false), "Nodes with a time to live."),
     g("emulate353TTLNodes", flag(false), "Mark such nodes as release 3.5.3 did."),
     d("znode.container.checkIntervalMs", int(Unit::Ms, 1, 60_000), "Time between searches for empty containers."),
@@ -68,17 +69,21 @@ pub(super) const ROWS: &[OptionDef] = &[
         "request_throttle_max_requests",
         int(Unit::Count, MIN_INT, 0),
         "Requests in the server before new ones wait; 0 is no limit.",
-    ),
-    g("request_throttle_stall_time", int(Unit::Ms, 0, 100), "How long such a request waits before it tries again."),
-    g("request_throttle_drop_stale", flag(true), "Drop waiting requests that nobody waits for."),
-    g("request_stale_latency_check", flag(false), "A request is stale once its session's timeout has passed."),
-    g("request_stale_connection_check", flag(true), "A request is stale once its connection is closed."),
-    g("request_throttler.shutdownTimeout", int(Unit::Ms, 0, 10_000), "How long a stop waits for requests."),
+    )
+    .not_yet(),
+    g("request_throttle_stall_time", int(Unit::Ms, 0, 100), "How long such a request waits before it tries again.")
+        .not_yet(),
+    g("request_throttle_drop_stale", flag(true), "Drop waiting requests that nobody waits for.").not_yet(),
+    g("request_stale_latency_check", flag(false), "A request is stale once its session's timeout has passed.")
+        .not_yet(),
+    g("request_stale_connection_check", flag(true), "A request is stale once its connection is closed.").not_yet(),
+    g("request_throttler.shutdownTimeout", int(Unit::Ms, 0, 10_000), "How long a stop waits for requests.").not_yet(),
     g(
         "throttled_op_wait_time",
         int(Unit::Ms, MIN_INT, 0),
         "Wait after which a request is answered 'throttled'; 0 never.",
-    ),
+    )
+    .not_yet(),
     g(
         "largeRequestThreshold",
         int(Unit::Bytes, MIN_INT, -1),
@@ -87,9 +92,9 @@ pub(super) const ROWS: &[OptionDef] = &[
     g("largeRequestMaxBytes", int(Unit::Bytes, 1, 104_857_600), "Bytes of large requests in the server at most."),
     g("clientTcpKeepAlive", flag(false), "TCP keep-alive on client connections."),
     g("skipACL", Kind::Word { word: "yes", sets: true }, "Do not check ACLs."),
-    g("enableEagerACLCheck", flag(false), "Check ACLs before a write goes to the leader."),
+    g("enableEagerACLCheck", flag(false), "Check ACLs before a write goes to the leader.").not_yet(),
     g("4lw.commands.whitelist", Kind::List { default: "srvr" }, "Four-letter words that are answered; * is all."),
-    g("allowSaslFailedClients", flag(false), "Keep a connection whose SASL exchange failed."),
+    g("allowSaslFailedClients", flag(false), "Keep a connection whose SASL exchange failed.").not_yet(),
     g("nio.numSelectorThreads", int_unset(Unit::Count, 1, "by cores"), "Threads of the client port."),
     g("nio.numWorkerThreads", int_unset(Unit::Count, 0, "2 x cores"), "Further threads of the client port.").jvm(),
     g("nio.directBufferBytes", int(Unit::Bytes, MIN_INT, 65536), "Buffers outside the Java heap.").jvm(),
@@ -102,8 +107,10 @@ pub(super) const ROWS: &[OptionDef] = &[
         "netty.server.outstandingHandshake.limit",
         int(Unit::Count, MIN_INT, -1),
         "TLS handshakes at a time; -1 is no limit.",
-    ),
-    g("netty.server.earlyDropSecureConnectionHandshakes", flag(false), "Refuse TLS handshakes while no server runs."),
+    )
+    .not_yet(),
+    g("netty.server.earlyDropSecureConnectionHandshakes", flag(false), "Refuse TLS handshakes while no server runs.")
+        .not_yet(),
     g("pathStats.enabled", flag(false), "Statistics of requests by path.").not_yet(),
     g("pathStats.slotCapacity", int(Unit::Count, 1, 60), "Slots of the statistics.").not_yet(),
     g("pathStats.slotDuration", int(Unit::Seconds, 1, 15), "Length of a slot.").not_yet(),

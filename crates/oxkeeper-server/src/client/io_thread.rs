@@ -136,6 +136,8 @@ impl IoThread {
             let Some(listener) = &self.listener else { return };
             match listener.accept() {
                 Ok((socket, peer)) => {
+                    // On a socket of both families, IPv4 clients come as IPv6 addresses.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     let (total, each) =
                         (self.shared.edge.connections_max, self.shared.edge.connections_per_address_max);
                     if let Err(why) = lock(&self.shared.admission).enter(peer.ip(), total, each) {

@@ -73,10 +73,16 @@ impl Figures {
         }
     }
 
+    /// What the client did last. Its reserved xids (pings and such) do not hide its last real request.
+    pub fn asked(&self, op: i32, xid: i32) {
+        self.last_op.store(op, Relaxed);
+        if xid >= 0 {
+            self.last_xid.store(i64::from(xid), Relaxed);
+        }
+    }
     /// The core has answered a request.
     pub fn answered(&self, op: i32, xid: i32, latency: i64, wall: Millis) {
-        self.last_op.store(op, Relaxed);
-        self.last_xid.store(i64::from(xid), Relaxed);
+        self.asked(op, xid);
         self.answered_reads(1, latency, wall);
     }
     /// So many requests were answered at once, each after this many milliseconds.

@@ -161,8 +161,7 @@ impl Connection {
                 let zxid = tree_state.tree.last_processed();
                 self.link.figures.last_zxid.store(zxid.0, Relaxed);
                 *reads += 1;
-                self.link.figures.last_op.store(op.number(), Relaxed);
-                self.link.figures.last_xid.store(i64::from(header.xid.0), Relaxed);
+                self.link.figures.asked(header.op, header.xid.0);
             }
             Route::Submit(op) => {
                 let large_bytes = self.admit_large(shared, frame.len())?;
