@@ -278,6 +278,25 @@ fn a_tail_torn_long_ago_is_the_end_of_its_file_if_nothing_is_missing() {
     assert_eq!(bench.read_from(1), [1, 2, 3]);
 }
 
+/// Left by a crash in a life that was given up: the log went on in an older epoch, in a file with a smaller name.
+#[test]
+fn a_file_without_records_does_not_hide_what_an_older_file_holds() {
+    let zxids = [0x1_0000_0001, 0x7_0000_0001, 0x7_0000_0002, 0x7_0000_0003];
+    for left in [&[][..], &format::header(), &[&format::header()[..], &[0, 0, 0, 0, 1, 2, 3]].concat()] {
+        let bench = Bench::with_files(&[&zxids]);
+        let file = bench.disk.create(&bench.path(0x7_0000_0001)).unwrap();
+        file.write_at(0, left).unwrap();
+        file.sync_data().unwrap();
+        let (read, report) = bench.replay(0x7_0000_0002);
+        assert_eq!((read, report.unwrap().removed), (vec![0x7_0000_0003], vec![bench.path(0x7_0000_0001)]), "{left:?}");
+
+        let bench = Bench::with_files(&[&zxids]);
+        bench.disk.create(&bench.path(0x7_0000_0001)).unwrap().write_at(0, left).unwrap();
+        truncate_history(&bench.disk, &bench.dirs, Zxid(0x7_0000_0001)).unwrap();
+        assert_eq!(bench.read_from(0), zxids[..2]);
+    }
+}
+
 #[test]
 fn a_last_file_without_a_header_is_removed() {
     for left in [&b""[..], &[0; 4096], &b"ZKL"[..], &b"ZKLG\0\0\0\0\0\0"[..]] {

@@ -198,3 +198,24 @@ fn packed_streams_of_any_size_unpack() {
         }
     }
 }
+
+/// A second name for the root in front of a path would load as another node than the one its digest is of.
+#[test]
+fn a_path_with_an_empty_part_is_refused() {
+    let stat = [0; 60];
+    let mut body = vec![0; 8];
+    for path in ["", "//a"] {
+        body.extend_from_slice(&(path.len() as u32).to_be_bytes());
+        body.extend_from_slice(path.as_bytes());
+        body.extend_from_slice(&(-1i32).to_be_bytes());
+        body.extend_from_slice(&(-1i64).to_be_bytes());
+        body.extend_from_slice(&stat);
+    }
+    body.extend_from_slice(&[0, 0, 0, 1, b'/']);
+    let (disk, dirs) = bench();
+    let mut writer = SnapshotWriter::create(Arc::new(disk.clone()), &dirs, Zxid(1), Compression::None).unwrap();
+    writer.write(&body).unwrap();
+    let file = writer.finish(&Trailers::default()).unwrap();
+    let error = load(&disk, &file, TreeOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("//a is not a path"), "{error}");
+}
