@@ -100,7 +100,7 @@ impl World {
         // Bodies differ from life to life, and some are zeros: those must not pass for padding.
         let fill = self.random.below(3) as u8 * 0x55;
         body.extend(std::iter::repeat_n(fill, length));
-        body.extend_from_slice(&self.random.next().to_be_bytes());
+        body.extend_from_slice(&self.random.draw().to_be_bytes());
         body.into()
     }
 
@@ -277,7 +277,7 @@ fn loss(random: &mut Random) -> Loss {
     match random.below(6) {
         0 => Loss::Nothing,
         1 => Loss::Everything,
-        _ => Loss::Random(random.next()),
+        _ => Loss::Random(random.draw()),
     }
 }
 
@@ -285,7 +285,7 @@ fn loss(random: &mut Random) -> Loss {
 fn transact(tree: &mut Tree, random: &mut Random) -> Persist {
     let zxid = tree.last_processed().next().expect("few transactions");
     let path = format!("/n{}", random.below(40));
-    let data = Some(Bytes::from(vec![random.next() as u8; random.below(400)]));
+    let data = Some(Bytes::from(vec![random.draw() as u8; random.below(400)]));
     let txn = match (tree.contains(&path), random.below(3)) {
         (false, 0) => Txn::Error { code: -101 },
         (false, _) => {

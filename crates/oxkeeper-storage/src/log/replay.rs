@@ -66,6 +66,8 @@ pub fn replay_log(
     refuse_gap: bool,
     visit: &mut dyn FnMut(&Path, RawRecord) -> StorageResult<()>,
 ) -> StorageResult<LogReport> {
+    // A killed predecessor may have removed or made files and not got to sync that: what is seen now must stay so.
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
     let mut report = LogReport::default();
     let all = remove_without_records(disk, dir, list_logs(disk, dir)?, &mut report)?;
     let from = Zxid(after.0.saturating_add(1));
@@ -75,7 +77,7 @@ pub fn replay_log(
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         report.files.push(file.path.clone());
         let stop = loop {
-            let record = match reader.next()? {
+            let record = match reader.read_next()? {
                 Next::Record(record) => record,
                 Next::Stop(stop) => break stop,
             };
@@ -100,7 +102,7 @@ pub fn replay_log(
         let is_last = index + 1 == files.len();
         judge_end(disk, &reader, stop, is_last, last_good, &mut report)?;
         if is_last {
-            make_durable(disk, dir, file)?;
+            make_durable(disk, file)?;
         }
     }
     Ok(report)
@@ -113,10 +115,9 @@ fn comes_next(last: Zxid, next: Zxid) -> bool {
 
 /// After a kill, records may be read that are in the page cache only. From now on they count as history (in elections,
 /// toward acknowledgements), so a loss of power must not take them back.
-fn make_durable(disk: &dyn Disk, dir: &Path, newest: &LogFile) -> StorageResult<()> {
+fn make_durable(disk: &dyn Disk, newest: &LogFile) -> StorageResult<()> {
     let file = disk.open(&newest.path).map_err(|e| StorageError::io("open", &newest.path, e))?;
-    file.sync_data().map_err(|e| StorageError::io("sync", &newest.path, e))?;
-    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))
+    file.sync_data().map_err(|e| StorageError::io("sync", &newest.path, e))
 }
 
 /// A crash may leave a file without a header, or without a whole record: nothing was ever acknowledged from it. It must go, not
@@ -133,7 +134,7 @@ fn remove_without_records(
         let is_last = kept.is_empty();
         let has_records = match LogFileReader::open(disk, &file.path)? {
             Opened::NoHeader => false,
-            Opened::Log(mut reader) => match reader.next()? {
+            Opened::Log(mut reader) => match reader.read_next()? {
                 Next::Record(_) => true,
                 Next::Stop(stop) if is_last => {
                     judge_end(disk, &reader, stop, true, file.first, report)?;

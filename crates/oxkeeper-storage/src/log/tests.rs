@@ -58,7 +58,7 @@ impl Bench {
     }
     fn read_from(&self, from: i64) -> Vec<i64> {
         let mut reader = LogReader::open(Arc::new(self.disk.clone()), &self.dirs.logs, Zxid(from)).unwrap();
-        std::iter::from_fn(|| reader.next().unwrap().map(|r| r.zxid.0)).collect()
+        std::iter::from_fn(|| reader.read_next().unwrap().map(|r| r.zxid.0)).collect()
     }
 }
 
@@ -168,8 +168,8 @@ fn a_reader_of_the_live_file_goes_on_when_it_grows_and_rolls() {
     writer.append(Zxid(1), &body(1)).unwrap();
     writer.sync().unwrap();
     let mut reader2 = LogReader::open(Arc::new(bench.disk.clone()), &bench.dirs.logs, Zxid(1)).unwrap();
-    assert_eq!(reader2.next().unwrap().unwrap().zxid, Zxid(1));
-    assert_eq!(reader2.next().unwrap(), None);
+    assert_eq!(reader2.read_next().unwrap().unwrap().zxid, Zxid(1));
+    assert_eq!(reader2.read_next().unwrap(), None);
     for zxid in 2..=9 {
         writer.append(Zxid(zxid), &body(zxid)).unwrap();
         if zxid % 3 == 0 {
@@ -178,10 +178,10 @@ fn a_reader_of_the_live_file_goes_on_when_it_grows_and_rolls() {
         writer.sync().unwrap();
     }
     for zxid in 2..=9 {
-        assert_eq!(reader2.next().unwrap().unwrap().zxid, Zxid(zxid));
+        assert_eq!(reader2.read_next().unwrap().unwrap().zxid, Zxid(zxid));
     }
-    assert_eq!(reader2.next().unwrap(), None);
-    assert_eq!(reader.next().unwrap().map(|r| r.zxid), Some(Zxid(1)), "opened before there was a file");
+    assert_eq!(reader2.read_next().unwrap(), None);
+    assert_eq!(reader.read_next().unwrap().map(|r| r.zxid), Some(Zxid(1)), "opened before there was a file");
 }
 
 /// Every place at which a crash may end the last record.

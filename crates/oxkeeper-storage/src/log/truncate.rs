@@ -71,7 +71,7 @@ fn end_of(disk: &dyn Disk, log: &LogFile, zxid: Zxid) -> StorageResult<Option<u6
     let Opened::Log(mut reader) = LogFileReader::open(disk, &log.path)? else { return Ok(None) };
     let mut last = None;
     let end = loop {
-        match reader.next()? {
+        match reader.read_next()? {
             Next::Record(record) if record.zxid > zxid => break record.offset,
             Next::Record(record) => last = Some(record.zxid),
             Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&log.path, last.unwrap_or(log.first))),
