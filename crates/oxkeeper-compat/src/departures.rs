@@ -80,12 +80,24 @@ pub const ALL: &[Departure] = &[
         reference: Expected { present: &["c1 connected", "session=0", "c0 closed"], absent: &["c0 pong"] },
         ours: Expected { present: &["c1 connected", "session=0", "c0 pong"], absent: &["c0 closed"] },
     },
+    Departure {
+        name: "create_ttl_without_a_ttl_mode_is_refused_whatever_the_ttl",
+        ids: "CW122",
+        why: "with a ttl below 0 the reference logs a transaction that it can not apply, and ends; it does not start again",
+        script: ttl_without_mode,
+        reference: Expected { present: &["c0 closed"], absent: &["c0 reply"] },
+        ours: Expected { present: &["reply xid=1 zxid=0x2 err=-8", "c0 pong"], absent: &[] },
+    },
 ];
 
 /// The departure that a request would run into, if it is plain to see from the request alone.
 pub fn of(request: &Request) -> Option<&'static str> {
     let null_acl = |part: &Part| matches!(&part.request, Request::Create { acl, .. } | Request::CreateTtl { acl, .. } if acl.0.is_none());
     match request {
+        Request::CreateTtl { flags, ttl_ms, .. } if !matches!(flags, 5 | 6) && *ttl_ms < 0 => Some(ALL[6].name),
+        Request::Multi { parts, .. } if parts.iter().any(|part| of(&part.request).is_some()) => {
+            parts.iter().find_map(|part| of(&part.request))
+        }
         Request::Raw { op: 20, .. } => Some(ALL[1].name),
         Request::Raw { op: -10, .. } => Some(ALL[2].name),
         Request::Raw { op, .. } if OpCode::from_number(*op).is_some_and(OpCode::is_write) => Some(ALL[0].name),
@@ -167,6 +179,11 @@ fn set_watches_leak() -> Vec<Step> {
 fn null_acl_in_multi() -> Vec<Step> {
     let multi = Request::Multi { op: OpCode::Multi, parts: vec![Part::of(create("/a", AclArg(None)))] };
     vec![open(0, Identity::New(1)), request(0, multi)]
+}
+
+fn ttl_without_mode() -> Vec<Step> {
+    let create = Request::CreateTtl { path: "/a".into(), data: Data::text("x"), acl: anyone(), flags: 0, ttl_ms: -1 };
+    vec![open(0, Identity::New(1)), request(0, create)]
 }
 
 fn wrong_password() -> Vec<Step> {

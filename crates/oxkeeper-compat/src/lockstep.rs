@@ -7,15 +7,19 @@ use crate::program::{Identity, Program, Step};
 use crate::requests::Request;
 use crate::servers::{Server, ServerError, ServerKind};
 use crate::wire::{self, Connection, Hello, Received};
-use oxkeeper_proto::client::{ConnectResponse, XID_PING};
+use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, XID_PING};
 use oxkeeper_proto::jute::Reader;
-use oxkeeper_types::{OpCode, SessionId, Xid, Zxid};
+use oxkeeper_types::{ErrorCode, OpCode, SessionId, Xid, Zxid};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// How long a server may leave a request unanswered.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// Names of sessions that the program does not name start here.
+const UNFORESEEN: u32 = 1 << 30;
+/// How a line ends where there is no server any more.
+const NO_SERVER: &str = "can not connect";
 /// How long a node that the reaper should take may stay.
 const REAPER_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,7 +37,7 @@ pub struct Mismatch {
 /// Starts two fresh servers and plays the program on them.
 pub fn run(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<Option<Mismatch>, ServerError> {
     let (left, right) = start_both(program, left, right)?;
-    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address)))
+    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address), |_, _| {}))
 }
 
 pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<(Server, Server), ServerError> {
@@ -45,14 +49,21 @@ pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> R
     Ok((left?, right?))
 }
 
-/// Plays the program on two players in lockstep.
-pub fn compare(program: &Program, left: &mut Player, right: &mut Player) -> Option<Mismatch> {
+/// Plays the program on two players in lockstep; `show` hears each step on which they agree.
+pub fn compare(
+    program: &Program,
+    left: &mut Player,
+    right: &mut Player,
+    show: impl Fn(&Step, &[String]),
+) -> Option<Mismatch> {
     let mut before = Vec::new();
     for (at, step) in program.steps.iter().enumerate() {
         let (l, r) = (left.play(step), right.play(step));
-        if l != r {
+        // A program that ends both servers shows nothing; on the reference it is a defect to stay away from.
+        if l != r || l.iter().any(|line| line.contains(NO_SERVER)) {
             return Some(Mismatch { at, left: l, right: r, before });
         }
+        show(step, &l);
         before.push((at, l));
     }
     None
@@ -78,13 +89,22 @@ pub struct Player {
     slots: Vec<Option<Open>>,
     known: HashMap<u32, Known>,
     names: Names,
+    /// Sessions opened that the program does not name.
+    unforeseen: u32,
     /// Whether steps are played that are left out of random programs because servers differ there on purpose.
     pub play_departures: bool,
 }
 
 impl Player {
     pub fn new(address: SocketAddr) -> Player {
-        Player { address, slots: Vec::new(), known: HashMap::new(), names: Names::default(), play_departures: false }
+        Player {
+            address,
+            slots: Vec::new(),
+            known: HashMap::new(),
+            names: Names::default(),
+            unforeseen: 0,
+            play_departures: false,
+        }
     }
 
     /// Does one step and tells all that came back, a line each.
@@ -99,9 +119,16 @@ impl Player {
                     lines.push(format!("c{slot} is not open"));
                 }
             }
-            Step::Request { slot, xid, request } => self.request(*slot, *xid, request, &mut lines),
-            Step::Burst { slot, requests } => self.burst(*slot, requests, &mut lines),
+            Step::Request { slot, xid, request } => {
+                self.open_if_closed(*slot, &mut lines);
+                self.request(*slot, *xid, request, &mut lines);
+            }
+            Step::Burst { slot, requests } => {
+                self.open_if_closed(*slot, &mut lines);
+                self.burst(*slot, requests, &mut lines);
+            }
             Step::Bytes { slot, bytes } => {
+                self.open_if_closed(*slot, &mut lines);
                 if let Some(open) = self.slot(*slot) {
                     open.connection.send_bytes(bytes);
                     let received = open.connection.receive();
@@ -159,7 +186,7 @@ impl Player {
         let connection = match Connection::open(self.address, PATIENCE) {
             Ok(connection) => connection,
             Err(e) => {
-                lines.push(format!("c{slot} can not connect: {e}"));
+                lines.push(format!("c{slot} {NO_SERVER} ({:?})", e.kind()));
                 return;
             }
         };
@@ -179,6 +206,14 @@ impl Player {
             self.known.insert(id, Known { session: response.session, password });
         }
         *self.slot(slot) = Some(open);
+    }
+
+    /// A new session where the server has closed the connection: what closes one can not always be foreseen.
+    fn open_if_closed(&mut self, slot: usize, lines: &mut Vec<String>) {
+        if self.slot(slot).is_none() {
+            self.unforeseen += 1;
+            self.open(slot, Identity::New(UNFORESEEN + self.unforeseen), 150_000, Some(false), false, lines);
+        }
     }
 
     fn request(&mut self, slot: usize, xid: Option<i32>, request: &Request, lines: &mut Vec<String>) {
@@ -217,8 +252,12 @@ impl Player {
                     lines.push(format!("c{slot} event {}", self.names.event(&frame)));
                 }
                 Received::Frame(frame) => {
-                    open.note_zxid(&frame);
+                    let closes = request.number() == OpCode::CloseSession.number();
+                    let last = open.note_header(&frame) || closes;
                     lines.push(format!("c{slot} reply {}", self.names.reply(request, &frame)));
+                    if last {
+                        self.await_close(slot, lines);
+                    }
                     return;
                 }
                 ended => {
@@ -226,6 +265,15 @@ impl Player {
                     return;
                 }
             }
+        }
+    }
+
+    /// The server closes behind an answer that says so. No ping meanwhile: the reference queues answer and close one
+    /// after the other, and what arrives between the two may be answered or not.
+    fn await_close(&mut self, slot: usize, lines: &mut Vec<String>) {
+        if let Some(open) = self.slot(slot) {
+            let received = open.connection.receive();
+            self.note_unasked(slot, received, lines);
         }
     }
 
@@ -295,12 +343,14 @@ impl Open {
         self.next_xid += 1;
         Xid(self.next_xid - 1)
     }
-    fn note_zxid(&mut self, frame: &[u8]) {
-        let mut r = Reader::unbounded(frame);
-        if let (Ok(_), Ok(zxid)) = (r.int(), r.long())
-            && zxid > 0
-        {
-            self.last_zxid = Zxid(zxid);
+    /// Remembers the zxid of a reply; true where the server closes the connection behind it: an operation that does not
+    /// exist, and a failed authentication.
+    fn note_header(&mut self, frame: &[u8]) -> bool {
+        let Ok(header) = ReplyHeader::read(&mut Reader::unbounded(frame)) else { return false };
+        if header.zxid.0 > 0 {
+            self.last_zxid = header.zxid;
         }
+        let unknown = header.error == ErrorCode::Unimplemented.number() && header.zxid.0 == -1;
+        unknown || header.error == ErrorCode::AuthFailed.number()
     }
 }

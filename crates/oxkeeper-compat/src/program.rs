@@ -1,10 +1,12 @@
 //! Programs: lists of steps that a seed decides. A program draws its configuration and its theme first, then a step at
 //! a time. It avoids what is listed in [`crate::departures`]; must not know what servers answer.
 
-use crate::requests::{Data, Part, Request};
+use crate::departures;
+use crate::requests::{AclArg, Data, Part, Request};
 use crate::rng::Rng;
 use crate::servers::ServerConfig;
 use crate::universe::{self, Theme};
+use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::{OpCode, Zxid};
 
 /// Connections of one program.
@@ -113,12 +115,15 @@ pub fn generate(seed: u64, requests: usize) -> Program {
     }
     let theme = Theme {
         acl_percent,
-        quota_percent: if rng.chance(30) { 15 } else { 0 },
+        quota_percent: if rng.chance(30) { 12 } else { 0 },
         bad_path_percent: if rng.chance(30) { 12 } else { 2 },
         weights,
     };
     let mut generator = Generator { rng, theme, next_identity: 1, open: [None; SLOTS] };
     let mut steps = vec![generator.open_new(0), generator.open_new(1)];
+    if generator.theme.quota_percent > 0 {
+        steps.extend(generator.quota_nodes());
+    }
     while steps.len() < requests {
         steps.push(generator.step());
     }
@@ -141,6 +146,20 @@ impl Generator {
         let timeout_ms = *self.rng.pick(&[0, -1, 5000, 120_000, 300_000, i32::MAX]);
         let read_only = *self.rng.pick(&[None, Some(false), Some(true)]);
         Step::Open { slot, identity: Identity::New(identity), timeout_ms, read_only, zxid_ahead: false }
+    }
+
+    /// The nodes of a quota on /a, which random creates alone seldom bring together, with its parents.
+    fn quota_nodes(&mut self) -> Vec<Step> {
+        let nodes =
+            ["/a", "/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats"];
+        let mut steps = Vec::new();
+        for path in nodes {
+            let data = self.theme.data(path, &mut self.rng);
+            let acl = AclArg(Some(open_acl()));
+            let request = Request::Create { op: OpCode::Create, path: path.to_string(), data, acl, flags: 0 };
+            steps.push(Step::Request { slot: 0, xid: None, request });
+        }
+        steps
     }
 
     fn reopen(&mut self, slot: usize) -> Step {
@@ -227,7 +246,17 @@ impl Generator {
         Step::Burst { slot, requests }
     }
 
+    /// A well-formed request that is not a departure.
     fn plain(&mut self, kind: Kind) -> Request {
+        loop {
+            let request = self.any(kind);
+            if departures::of(&request).is_none() {
+                return request;
+            }
+        }
+    }
+
+    fn any(&mut self, kind: Kind) -> Request {
         let (theme, rng) = (&self.theme, &mut self.rng);
         match kind {
             Kind::Create => self.create(),
@@ -319,9 +348,8 @@ impl Generator {
                 2 => self.set_data(),
                 _ => Request::Check { path: self.theme.path(&mut self.rng), version: universe::version(&mut self.rng) },
             };
-            // A null ACL in a multi is a departure. Bad flags fail the whole: seldom, or little else would be seen.
+            // Bad flags fail the whole multi: seldom, or little else would be seen.
             match &request {
-                Request::Create { acl, .. } | Request::CreateTtl { acl, .. } if acl.0.is_none() => continue,
                 Request::Create { flags, .. } if !(0..=4).contains(flags) && !self.rng.chance(10) => continue,
                 _ => break request,
             }
@@ -430,7 +458,7 @@ pub fn reaper_program(seed: u64) -> Program {
     let mut generator = Generator { rng: rng.clone(), theme, next_identity: 1, open: [None; SLOTS] };
     let mut steps = vec![generator.open_new(0), generator.open_new(1)];
     let request = |request| Step::Request { slot: 0, xid: None, request };
-    let open = || crate::requests::AclArg(Some(oxkeeper_types::acl::open_acl()));
+    let open = || AclArg(Some(open_acl()));
     for i in 0..6 {
         let path = format!("/n{i}");
         if rng.chance(50) {
@@ -487,7 +515,7 @@ mod tests {
                     _ => &[],
                 };
                 for request in requests {
-                    assert_eq!(crate::departures::of(request), None, "seed {seed}: {request:?}");
+                    assert_eq!(departures::of(request), None, "seed {seed}: {request:?}");
                 }
             }
         }

@@ -190,7 +190,8 @@ impl Server {
     fn wait_until_serving(&mut self, conf: &str) -> Result<(), ServerError> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
-            if let Ok(text) = four_letter(self.address, "srvr")
+            // The reference takes connections a moment before it reads from them, and forgets those for 10 s.
+            if let Ok(text) = ask(self.address, "srvr", Duration::from_millis(500))
                 && text.contains("Mode: ")
             {
                 return Ok(());
@@ -292,8 +293,12 @@ fn free_port() -> Result<u16, ServerError> {
 
 /// Sends a four-letter word and reads the whole answer.
 pub fn four_letter(address: SocketAddr, word: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    ask(address, word, Duration::from_secs(10))
+}
+
+fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, patience)?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(word.as_bytes())?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

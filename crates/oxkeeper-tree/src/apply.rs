@@ -8,7 +8,7 @@ use crate::node::{Extension, NodeId};
 use crate::tree::{NewNode, Tree};
 use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
 use oxkeeper_types::node::{CONTAINER_OWNER, TTL_MS_MAX};
-use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, StatPersisted, Zxid};
+use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid};
 
 /// What goes along while one transaction is applied.
 pub(crate) struct Context<'a> {
@@ -89,25 +89,25 @@ impl Tree {
                 applied.error = self.delete(path, context).err().unwrap_or(ErrorCode::Ok);
             }
             Txn::SetData { path, data, version, .. } => {
-                let result = self.set_data(path, data.as_deref(), *version, context);
-                self.finish(path, result, true, &mut applied);
+                let result = self.set_data(path, data.as_deref(), *version, context).map(|id| self.stat(id));
+                Self::finish(path, result, true, &mut applied);
             }
             Txn::SetAcl { path, acl, version } => {
-                let result = self.set_acl(path, acl, *version);
-                self.finish(path, result, true, &mut applied);
+                let result = self.set_acl(path, acl, *version).map(|id| self.stat(id));
+                Self::finish(path, result, true, &mut applied);
             }
             Txn::Create { path, data, acl, ephemeral, parent_cversion, op } => {
                 let owner = if *ephemeral { context.header.session.0 } else { 0 };
                 let data = data.as_deref();
                 let create = Create { path, data, acl, owner, parent_cversion: *parent_cversion };
                 let result = self.create(&create, context);
-                self.finish(path, result, *op == OpCode::Create2, &mut applied);
+                Self::finish(path, result, *op == OpCode::Create2, &mut applied);
             }
             Txn::CreateContainer { path, data, acl, parent_cversion } => {
                 let data = data.as_deref();
                 let create = Create { path, data, acl, owner: CONTAINER_OWNER, parent_cversion: *parent_cversion };
                 let result = self.create(&create, context);
-                self.finish(path, result, true, &mut applied);
+                Self::finish(path, result, true, &mut applied);
             }
             Txn::CreateTtl { path, data, acl, parent_cversion, ttl_ms } => {
                 let result = if (1..=TTL_MS_MAX).contains(ttl_ms) {
@@ -117,16 +117,16 @@ impl Tree {
                 } else {
                     Err(ErrorCode::BadArguments)
                 };
-                self.finish(path, result, true, &mut applied);
+                Self::finish(path, result, true, &mut applied);
             }
         }
         applied
     }
 
-    fn finish(&self, path: &str, result: Result<NodeId, ErrorCode>, with_stat: bool, applied: &mut Applied) {
+    fn finish(path: &str, result: Result<Stat, ErrorCode>, with_stat: bool, applied: &mut Applied) {
         applied.path = Some(path.to_owned());
         match result {
-            Ok(id) => applied.stat = with_stat.then(|| self.stat(id)),
+            Ok(stat) => applied.stat = with_stat.then_some(stat),
             Err(error) => applied.error = error,
         }
     }
@@ -152,7 +152,8 @@ impl Tree {
         }
     }
 
-    fn create(&mut self, new: &Create<'_>, context: &mut Context<'_>) -> Result<NodeId, ErrorCode> {
+    /// The stat is the one right after the creation: a quota's statistics node is filled only afterwards.
+    fn create(&mut self, new: &Create<'_>, context: &mut Context<'_>) -> Result<Stat, ErrorCode> {
         let hint = context.hints.next().copied();
         let (parent_path, name) = split(new.path).ok_or(ErrorCode::NodeExists)?;
         let parent = self.lookup(parent_path).ok_or(ErrorCode::NoNode)?;
@@ -177,13 +178,14 @@ impl Tree {
             ..StatPersisted::default()
         };
         let id = self.insert(NewNode { parent, path: new.path, name, hash, data: new.data, acl, stat, crc: hint });
+        let created = self.stat(id);
         self.quota_after_create(new.path, new.data.map_or(0, <[u8]>::len));
         if context.changes.is_some() {
             context.report(ChangeKind::Created, new.path, self.acls.list(acl).clone());
             let parent_acl = self.acls.list(self.record(parent).acl).clone();
             context.report(ChangeKind::ChildrenChanged, parent_path, parent_acl);
         }
-        Ok(id)
+        Ok(created)
     }
 
     /// Moves a parent's create counter and pzxid on, never back: a snapshot may have them later than the transaction.

@@ -22,6 +22,7 @@ oxkeeper-oracle: the same random requests on a reference server and on a candida
   --failures N       stop after this many failing programs (1)
   --reaper           programs that wait for containers and TTL nodes to go
   --departures       check the list of intended differences instead, on both servers
+  --show             print every step of every program with what came back
   --four-letter      compare the shapes of the four-letter words' answers after each program as well
 
 java:VERSION needs the script that starts it: tests/reference/zookeeper, or the one that OXKEEPER_REFERENCE names.
@@ -39,6 +40,7 @@ struct Options {
     reaper: bool,
     departures: bool,
     four_letter: bool,
+    show: bool,
 }
 
 fn parse() -> Result<Option<Options>, String> {
@@ -55,6 +57,7 @@ fn parse() -> Result<Option<Options>, String> {
         reaper: false,
         departures: false,
         four_letter: false,
+        show: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -73,6 +76,7 @@ fn parse() -> Result<Option<Options>, String> {
             "--failures" => o.failures = number(&name, value()?)?,
             "--reaper" => o.reaper = true,
             "--departures" => o.departures = true,
+            "--show" => o.show = true,
             "--four-letter" => o.four_letter = true,
             "--help" | "-h" => return Ok(None),
             other => return Err(format!("unknown option {other}; --help lists them")),
@@ -186,7 +190,12 @@ fn work(o: &Options, progress: &Progress) {
 fn one(o: &Options, program: &Program) -> Result<Option<String>, String> {
     let (left, right) = lockstep::start_both(program, &o.reference, &o.candidate).map_err(|e| e.to_string())?;
     let (mut l, mut r) = (Player::new(left.address), Player::new(right.address));
-    let Some(mismatch) = lockstep::compare(program, &mut l, &mut r) else {
+    let show = |step: &program::Step, lines: &[String]| {
+        if o.show {
+            println!("{step:?}\n    {}", lines.join("\n    "));
+        }
+    };
+    let Some(mismatch) = lockstep::compare(program, &mut l, &mut r, show) else {
         if !o.four_letter {
             return Ok(None);
         }
