@@ -125,6 +125,11 @@ impl<N> Outbox<N> {
         }
     }
 
+    /// Whether more was put in than may wait. The bytes are gone; draining says so too.
+    pub fn has_overflowed(&self) -> bool {
+        self.any.load(Ordering::Acquire) && self.lock().overflowed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting<N>> {
         self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -56,7 +56,15 @@ fn srvr_and_stat() {
     assert!(shapes[0].starts_with("Latency min/avg/max: 9/9.9/9"), "{srvr}");
     assert_eq!(
         shapes[1..],
-        ["Received: 9", "Sent: 9", "Connections: 9", "Outstanding: 9", "Zxid: 9x9", "Mode: standalone", "Node count: 9"]
+        [
+            "Received: 9",
+            "Sent: 9",
+            "Connections: 9",
+            "Outstanding: 9",
+            "Zxid: 9x9",
+            "Mode: standalone",
+            "Node count: 9"
+        ]
     );
     assert!(srvr.contains("\nZxid: 0x2\n") && srvr.ends_with("Node count: 6\n"), "{srvr}");
 
@@ -78,10 +86,7 @@ fn cons_tells_what_a_connection_did_last() {
     let cons = server.ask("cons");
     let lines: Vec<&str> = cons.lines().collect();
     let mine = lines.iter().find(|line| line.contains(",sid=")).unwrap();
-    let expected = format!(
-        "(queued=0,recved=5,sent=5,sid=0x{:x},lop=GETD,est=",
-        client.session
-    );
+    let expected = format!("(queued=0,recved=5,sent=5,sid=0x{:x},lop=GETD,est=", client.session);
     assert!(mine.contains(&expected), "{cons}");
     assert!(mine.contains(",to=10000,lcxid=0x3,lzxid=0x2,lresp="), "{cons}");
     let tail = shape(mine.split(",lresp=").nth(1).unwrap());
@@ -214,7 +219,9 @@ fn mntr_counts() {
     ] {
         assert_eq!(server.figure(name), value, "{name}");
     }
-    for name in ["packets_received", "packets_sent", "cnt_readlatency", "cnt_updatelatency", "cnt_fsynctime", "response_bytes"] {
+    for name in
+        ["packets_received", "packets_sent", "cnt_readlatency", "cnt_updatelatency", "cnt_fsynctime", "response_bytes"]
+    {
         assert_ne!(server.figure(name), "0", "{name}");
     }
     assert_ne!(server.figure("last_client_response_size"), "-1");

@@ -52,7 +52,11 @@ impl Connection {
         let mut state = None;
         let mut reads = 0;
         let result = loop {
-            if !matches!(self.phase, Phase::Fresh | Phase::Established) || out.len() > OUTBOX_BYTES_HIGH {
+            if !matches!(self.phase, Phase::Fresh | Phase::Established) {
+                break Ok(());
+            }
+            if out.len() > OUTBOX_BYTES_HIGH {
+                self.interrupted = true;
                 break Ok(());
             }
             let body = match frame::next(&bytes[at..], shared.edge.frame_bytes_max) {
@@ -154,6 +158,7 @@ impl Connection {
                 let tree_state = state.as_ref().expect("taken above");
                 let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
                 let watches = LockedWatches(&shared.watches);
+                let start = out.len();
                 let done = tree_state.read(&shared.options, &caller, &watches, header.xid, op, body, out);
                 if let Some(why) = done.malformed {
                     tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
@@ -161,10 +166,25 @@ impl Connection {
                 let zxid = tree_state.tree.last_processed();
                 self.link.figures.last_zxid.store(zxid.0, Relaxed);
                 *reads += 1;
+                shared.io[self.link.thread].metrics.responded(out.len() - start);
                 self.link.figures.last_op.store(op.number(), Relaxed);
                 self.link.figures.last_xid.store(i64::from(header.xid.0), Relaxed);
             }
             Route::Submit(op) => {
+                if self.is_stalled(shared, op, now) {
+                    return Ok(false);
+                }
+                if self.is_throttled(shared, op, now) {
+                    if !self.may_take(shared, Class::Here) {
+                        return Ok(false);
+                    }
+                    self.stalled_since = None;
+                    bump(&shared.io[self.link.thread].metrics.throttled_ops, 1);
+                    let zxid = shared.handover.shared().tree.last_processed();
+                    write_error(header.xid, zxid, ErrorCode::ThrottledOp, out);
+                    return Ok(true);
+                }
+                self.stalled_since = None;
                 let large_bytes = self.admit_large(shared, frame.len())?;
                 self.submitted(shared, InCore { xid: header.xid, op: header.op, since: now, large_bytes });
                 let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
@@ -187,6 +207,23 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
+    fn is_stalled(&mut self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+        let max = shared.edge.requests_max;
+        if max == 0 || shared.outstanding.load(Relaxed) < max || self.is_throttled(shared, op, now) {
+            return false;
+        }
+        bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
+        self.stalled_since.get_or_insert(now);
+        true
+    }
+
+    /// It has waited longer than `throttled_op_wait_time`: the answer is an error.
+    fn is_throttled(&self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+        let waited = self.stalled_since.map_or(Millis(0), |since| now - since);
+        op != OpCode::CloseSession && shared.edge.throttled_op_wait.is_some_and(|max| waited > max)
     }
 
     /// Requests above `largeRequestThreshold` share a budget; one that does not fit ends its connection.
