@@ -107,6 +107,7 @@ impl CoreLoop {
                 }
                 if !waiting.overflowed {
                     waiting.bytes.extend_from_slice(frame);
+                    waiting.frames += 1;
                     waiting.replies += usize::from(delivery.is_reply);
                 }
             });

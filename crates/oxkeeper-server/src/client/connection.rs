@@ -221,6 +221,10 @@ impl Connection {
 
     /// What the core has left: replies count against the order, notices change the phase.
     pub(super) fn absorb(&mut self, shared: &Shared, drained: Drained<Notice>) -> Result<(), End> {
+        if drained.frames > 0 {
+            bump(&self.link.figures.sent, drained.frames as u64);
+            bump(&shared.io[self.link.thread].metrics.packets_sent, drained.frames as u64);
+        }
         if drained.replies > 0 {
             self.account(shared, drained.replies);
         }
@@ -257,7 +261,6 @@ impl Connection {
                 shared.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);
             }
         }
-        bump(&metrics.packets_sent, replies as u64);
         shared.outstanding.fetch_sub(replies, Relaxed);
         figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
     }

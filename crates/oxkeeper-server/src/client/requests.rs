@@ -50,7 +50,7 @@ impl Connection {
         }
         let now = shared.clock.monotonic();
         let mut state = None;
-        let mut reads = 0;
+        let (mut reads, mut taken) = (0, 0);
         let result = loop {
             if !matches!(self.phase, Phase::Fresh | Phase::Established) {
                 break Ok(());
@@ -75,13 +75,16 @@ impl Connection {
                 self.take_request(shared, scratch, body, now, &mut state, &mut reads, out)
             };
             match done {
-                Ok(true) => at += 4 + body.len(),
+                Ok(true) => {
+                    at += 4 + body.len();
+                    taken += 1;
+                }
                 Ok(false) => break Ok(()),
                 Err(end) => break Err(end),
             }
         };
         drop(state);
-        self.count_reads(shared, reads, at, now);
+        self.count(shared, taken, reads, at, now);
         result.map(|()| Taken { consumed: at })
     }
 
@@ -102,8 +105,6 @@ impl Connection {
 
     fn take_handshake(&mut self, shared: &Shared, scratch: &mut Scratch, body: &[u8], now: Millis) -> Result<(), End> {
         let metrics = &shared.io[self.link.thread].metrics;
-        metrics.received(body.len() + 4);
-        bump(&self.link.figures.received, 1);
         bump(&metrics.connect_requests, 1);
         let request = ConnectRequest::read(&mut Reader::new(body, shared.edge.frame_bytes_max))
             .map_err(|error| End::Because(format!("its first frame is no connect request: {error}")))?;
@@ -167,8 +168,7 @@ impl Connection {
                 self.link.figures.last_zxid.store(zxid.0, Relaxed);
                 *reads += 1;
                 shared.io[self.link.thread].metrics.responded(out.len() - start);
-                self.link.figures.last_op.store(op.number(), Relaxed);
-                self.link.figures.last_xid.store(i64::from(header.xid.0), Relaxed);
+                self.link.figures.answers(op.number(), header.xid.0);
             }
             Route::Submit(op) => {
                 if self.is_stalled(shared, op, now) {
@@ -187,9 +187,6 @@ impl Connection {
                 self.stalled_since = None;
                 let large_bytes = self.admit_large(shared, frame.len())?;
                 self.submitted(shared, InCore { xid: header.xid, op: header.op, since: now, large_bytes });
-                let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
-                metrics.received(frame.len() + 4);
-                bump(&figures.received, 1);
                 scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
                     conn: self.link.conn,
                     session: self.session,
@@ -263,18 +260,23 @@ impl Connection {
         }
     }
 
-    fn count_reads(&self, shared: &Shared, reads: u64, bytes: usize, since: Millis) {
-        if reads == 0 {
+    /// `taken` requests came in `bytes`, of which `reads` were answered on the spot.
+    fn count(&self, shared: &Shared, taken: u64, reads: u64, bytes: usize, since: Millis) {
+        if taken == 0 {
             return;
         }
-        let now = shared.clock.now();
-        let latency = (now.monotonic - since).0.max(0);
-        let metrics = &shared.io[self.link.thread].metrics;
-        bump(&metrics.packets_received, reads);
-        bump(&metrics.packets_sent, reads);
+        let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
+        bump(&metrics.packets_received, taken);
         bump(&metrics.bytes_received, bytes as u64);
-        metrics.read_latency.add_many(latency as u64, reads);
-        self.link.figures.answered_reads(reads, latency, now.wall);
+        bump(&figures.received, taken);
+        if reads > 0 {
+            let now = shared.clock.now();
+            let latency = (now.monotonic - since).0.max(0);
+            bump(&metrics.packets_sent, reads);
+            bump(&figures.sent, reads);
+            metrics.read_latency.add_many(latency as u64, reads);
+            figures.answered_many(reads, latency, now.wall);
+        }
     }
 }
 
