@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
 
     /// A string, `None` where it is null. Malformed UTF-8 becomes U+FFFD, never an error (reference `readString`).
     pub fn string(&mut self) -> Result<Option<Cow<'a, str>>, DecodeError> {
-        Ok(self.buffer()?.map(String::from_utf8_lossy))
+        Ok(self.buffer()?.map(text))
     }
     /// A string where null is an error of its own: the reference fails on those inside the request.
     pub fn required_string(&mut self) -> Result<Cow<'a, str>, DecodeError> {
@@ -101,6 +101,32 @@ impl<'a> Reader<'a> {
         }
         Ok(all)
     }
+}
+
+/// Text as Java decodes it: malformed bytes become U+FFFD, as many as `String::from_utf8_lossy` puts there; but an encoded
+/// surrogate (three bytes from ED A0 80 on), also one that is cut short, becomes a single one.
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    let Err(fault) = std::str::from_utf8(bytes) else { return String::from_utf8_lossy(bytes) };
+    let mut decoded = String::with_capacity(bytes.len());
+    let (mut rest, mut valid) = (bytes, fault.valid_up_to());
+    loop {
+        decoded.push_str(std::str::from_utf8(&rest[..valid]).expect("checked up to here"));
+        rest = &rest[valid..];
+        let Err(fault) = std::str::from_utf8(rest) else { break };
+        valid = fault.valid_up_to();
+        if valid > 0 {
+            continue;
+        }
+        decoded.push(char::REPLACEMENT_CHARACTER);
+        let malformed = match rest {
+            [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => 3,
+            [0xed, 0xa0..=0xbf] => 2,
+            _ => fault.error_len().unwrap_or(rest.len()),
+        };
+        rest = &rest[malformed..];
+    }
+    decoded.push_str(std::str::from_utf8(rest).expect("the loop ends on valid text"));
+    Cow::Owned(decoded)
 }
 
 /// The strings of a vector, borrowed from the record where they are valid UTF-8.

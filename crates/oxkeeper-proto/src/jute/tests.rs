@@ -22,7 +22,7 @@ fn characters_beyond_the_basic_plane_are_written_as_two_surrogates() {
     assert_eq!(bytes, [0, 0, 0, 7, b'a', 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80]);
     assert_eq!(
         Reader::unbounded(&bytes).string().unwrap().unwrap(),
-        "a\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}"
+        "a\u{fffd}\u{fffd}"
     );
 }
 
@@ -53,4 +53,23 @@ fn a_count_alone_allocates_nothing() {
 fn negative_counts_other_than_null_are_empty() {
     assert_eq!(Reader::unbounded(&(-5i32).to_be_bytes()).strings().unwrap().len(), 0);
     assert_eq!(Reader::unbounded(&(-1i32).to_be_bytes()).strings(), Err(DecodeError::Null { at: 0 }));
+}
+
+#[test]
+fn malformed_text_is_replaced_as_java_does() {
+    let decoded = |bytes: &[u8]| {
+        let mut framed = (bytes.len() as i32).to_be_bytes().to_vec();
+        framed.extend_from_slice(bytes);
+        Reader::unbounded(&framed).string().unwrap().unwrap().into_owned()
+    };
+    for (bytes, expected) in [
+        (&b"\xed\xa0\x80x"[..], "\u{fffd}x"),
+        (b"\xed\xa0", "\u{fffd}"),
+        (b"\xe2\x82", "\u{fffd}"),
+        (b"a\xff\xfeb", "a\u{fffd}\u{fffd}b"),
+        (b"\xe2\x82x\xed\xbf\xbf", "\u{fffd}x\u{fffd}"),
+        (b"\xc3\xa9\x80", "\u{e9}\u{fffd}"),
+    ] {
+        assert_eq!(decoded(bytes), expected, "{bytes:x?}");
+    }
 }

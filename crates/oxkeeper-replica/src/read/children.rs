@@ -28,7 +28,9 @@ impl<W: WatchAccess> Reading<'_, W> {
     pub(super) fn get_all_children_number(&self, r: &mut Reader, w: &mut Writer) -> Result<(), Refusal> {
         let request = PathRequest::read(r)?;
         self.node_with(&request.path, Perms::READ)?;
-        let total = self.state.tree.descendants(&request.path);
+        // The reference counts the root itself, which it keeps under "" and "/", when it is asked by its other name.
+        let root_itself = usize::from(request.path.is_empty());
+        let total = self.state.tree.descendants(&request.path) + root_itself;
         w.int(i32::try_from(total).unwrap_or(i32::MAX));
         Ok(())
     }

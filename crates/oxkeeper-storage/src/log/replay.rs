@@ -57,7 +57,8 @@ pub struct Gap {
 }
 
 /// Hands every transaction after `after` to `visit`, in order, and repairs the tail. A hole right after `after` is reported, or
-/// refused if `refuse_gap`; one between two transactions is always refused.
+/// refused if `refuse_gap`; one between two transactions is always refused. `refuse_gap` also wants proof that the log
+/// goes on from `after` where an epoch ends there: the transaction `after` itself must be in it.
 pub fn replay_log(
     disk: &dyn Disk,
     dir: &Path,
@@ -69,7 +70,7 @@ pub fn replay_log(
     let all = remove_headerless(disk, dir, list_logs(disk, dir)?, &mut report)?;
     let from = Zxid(after.0.saturating_add(1));
     let files = logs_from(&all, from);
-    let mut last = after;
+    let (mut last, mut saw_after) = (after, after == Zxid::ZERO);
     for (index, file) in files.iter().enumerate() {
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         report.files.push(file.path.clone());
@@ -80,9 +81,11 @@ pub fn replay_log(
             };
             check_order(&file.path, &record, &mut report)?;
             if record.zxid <= after {
+                saw_after |= record.zxid == after;
                 continue;
             }
-            if !record.zxid.follows(last) {
+            let proven = report.transactions > 0 || !refuse_gap || saw_after;
+            if !comes_next(last, record.zxid) || (record.zxid.epoch() != last.epoch() && !proven) {
                 let (path, offset) = (file.path.clone(), record.offset);
                 if report.transactions > 0 || refuse_gap {
                     return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
@@ -100,6 +103,11 @@ pub fn replay_log(
         make_durable(disk, dir, newest)?;
     }
     Ok(report)
+}
+
+/// Whether nothing can lie between two transactions: every leader counts from 1 (reference `Leader.lead`).
+fn comes_next(last: Zxid, next: Zxid) -> bool {
+    if next.epoch() == last.epoch() { next.0 == last.0 + 1 } else { next.epoch() > last.epoch() && next.counter() == 1 }
 }
 
 /// After a kill, records may be read that are in the page cache only. From now on they count as history (in elections,

@@ -9,15 +9,15 @@ use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
 use crate::names::{Dirs, LogFile, list_logs, list_snapshots};
 use oxkeeper_types::Zxid;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What was cut.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Truncated {
     /// Files that were removed.
-    pub removed: Vec<std::path::PathBuf>,
+    pub removed: Vec<PathBuf>,
     /// The file that was cut, and to how many bytes.
-    pub cut: Option<(std::path::PathBuf, u64)>,
+    pub cut: Option<(PathBuf, u64)>,
 }
 
 /// Drops every transaction after `zxid`: later log files, the rest of the file that holds it, and snapshots that are newer
@@ -31,23 +31,29 @@ pub fn truncate_history(disk: &dyn Disk, dirs: &Dirs, zxid: Zxid) -> StorageResu
     }
     let mut done = Truncated::default();
     for snapshot in &snapshots[..newer] {
-        remove(disk, &dirs.snapshots, &snapshot.path, &mut done)?;
+        remove_durably(disk, &dirs.snapshots, &snapshot.path)?;
+        done.removed.push(snapshot.path.clone());
     }
-    truncate_log(disk, &dirs.logs, zxid, &mut done)?;
-    Ok(done)
+    let log = truncate_log(disk, &dirs.logs, zxid)?;
+    done.removed.extend(log.removed);
+    Ok(Truncated { cut: log.cut, ..done })
 }
 
-fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid, done: &mut Truncated) -> StorageResult<()> {
+/// As [`truncate_history`], for the log alone.
+pub fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid) -> StorageResult<Truncated> {
+    let mut done = Truncated::default();
     let logs = list_logs(disk, dir)?;
     let later = logs.partition_point(|l| l.first <= zxid);
     for log in logs[later..].iter().rev() {
-        remove(disk, dir, &log.path, done)?;
+        remove_durably(disk, dir, &log.path)?;
+        done.removed.push(log.path.clone());
     }
-    let Some(last) = logs[..later].last() else { return Ok(()) };
-    let Some(end) = end_of(disk, last, zxid)? else { return Ok(()) };
-    cut(disk, &last.path, end)?;
-    done.cut = Some((last.path.clone(), end));
-    Ok(())
+    let Some(last) = logs[..later].last() else { return Ok(done) };
+    if let Some(end) = end_of(disk, last, zxid)? {
+        cut(disk, &last.path, end)?;
+        done.cut = Some((last.path.clone(), end));
+    }
+    Ok(done)
 }
 
 /// Where the first transaction after `zxid` starts, or where the records end; `None` where the file has no header.
@@ -74,9 +80,7 @@ pub fn cut(disk: &dyn Disk, path: &Path, length: u64) -> StorageResult<()> {
 }
 
 /// Removes one file, durably before anything else is done.
-fn remove(disk: &dyn Disk, dir: &Path, path: &Path, done: &mut Truncated) -> StorageResult<()> {
+pub fn remove_durably(disk: &dyn Disk, dir: &Path, path: &Path) -> StorageResult<()> {
     disk.remove(path).map_err(|e| StorageError::io("remove", path, e))?;
-    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
-    done.removed.push(path.to_path_buf());
-    Ok(())
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))
 }

@@ -7,7 +7,8 @@ use super::compression::{FileSink, Packer};
 use super::format::{self, Checksum, SnapshotDigest, Trailers};
 use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
-use crate::names::{Compression, Dirs, SnapshotFile, snapshot_name, snapshot_tmp_name};
+use crate::log::truncate::{remove_durably, truncate_log};
+use crate::names::{Compression, Dirs, SnapshotFile, list_logs, list_snapshots, snapshot_name, snapshot_tmp_name};
 use oxkeeper_proto::txn::DIGEST_VERSION;
 use oxkeeper_tree::{ImageProgress, Tree};
 use oxkeeper_types::Zxid;
@@ -95,6 +96,25 @@ impl SnapshotWriter {
         self.renamed = true;
         self.disk.sync_dir(&self.dir).map_err(|e| StorageError::io("sync directory", &self.dir, e))?;
         Ok(SnapshotFile { zxid: self.zxid, compression: self.compression, path, length })
+    }
+
+    /// Finishes a snapshot that a leader sent, in place of the history that this server had. That history may hold
+    /// transactions that nobody else has, so nothing of it may ever be replayed on top (BG013): the log goes, and newer
+    /// snapshots go. The log's writer must have been told before ([`crate::Persister::restart_after`]).
+    ///
+    /// After a crash at any moment either the old history is there, up to here at least, or the new snapshot and nothing else:
+    /// the log is cut back first, while the old snapshots still lead to what is left of it.
+    pub fn install(self, trailers: &Trailers, dirs: &Dirs) -> StorageResult<SnapshotFile> {
+        let (disk, zxid) = (self.disk.clone(), self.zxid);
+        truncate_log(&*disk, &dirs.logs, zxid)?;
+        let file = self.finish(trailers)?;
+        for newer in list_snapshots(&*disk, &dirs.snapshots)?.iter().take_while(|s| s.zxid > zxid) {
+            remove_durably(&*disk, &dirs.snapshots, &newer.path)?;
+        }
+        for log in list_logs(&*disk, &dirs.logs)? {
+            remove_durably(&*disk, &dirs.logs, &log.path)?;
+        }
+        Ok(file)
     }
 
     pub fn tmp_path(&self) -> &Path {
