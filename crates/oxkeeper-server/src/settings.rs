@@ -176,7 +176,7 @@ fn files(config: &Config, seed: u64) -> FileOptions {
                 owner_rules: owner_rules(config),
                 hash_seed: seed,
             },
-            snapshot: snapshot.clone(),
+            snapshot,
             trust_empty_snapshot: storage.trust_empty_snapshot,
             database_autocreate: storage.database_autocreate,
             directory_autocreate: storage.data_dir_autocreate,

@@ -178,7 +178,8 @@ impl Connection {
             if self.stalled_since.is_some() {
                 return Turn::Stalled;
             }
-            if !self.interrupted && !(self.readable && self.may_read(shared, &[])) {
+            let may_go_on = self.interrupted || self.readable && self.may_read(shared, &[]);
+            if !may_go_on {
                 return Turn::Open;
             }
         }

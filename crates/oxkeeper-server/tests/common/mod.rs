@@ -28,7 +28,7 @@ impl TestServer {
     pub fn start_on(disk: Arc<dyn Disk>, lines: &str) -> TestServer {
         let address = if lines.contains("clientPortAddress") { "" } else { "clientPortAddress=127.0.0.1\n" };
         let words = if lines.contains("whitelist") { "" } else { "4lw.commands.whitelist=*\n" };
-        let text = format!("clientPort=0\n{address}dataDir=/data\n{words}tickTime=2000\n{lines}\n");
+        let text = format!("clientPort=0\n{address}dataDir=/data\n{words}tickTime=2000\npreAllocSize=64\n{lines}\n");
         let main = MainSource::File { path: "test.cfg".into(), text };
         let config = Config::load(&Inputs { main, ..Inputs::default() }, &mut |_| Ok(None)).unwrap();
         let settings = Settings::from_config(&config, 7).unwrap();
