@@ -69,10 +69,8 @@ pub(super) const ROWS: &[OptionDef] = &[
         "request_throttle_max_requests",
         int(Unit::Count, MIN_INT, 0),
         "Requests in the server before new ones wait; 0 is no limit.",
-    )
-    .not_yet(),
-    g("request_throttle_stall_time", int(Unit::Ms, 0, 100), "How long such a request waits before it tries again.")
-        .not_yet(),
+    ),
+    g("request_throttle_stall_time", int(Unit::Ms, 0, 100), "How long such a request waits before it tries again."),
     g("request_throttle_drop_stale", flag(true), "Drop waiting requests that nobody waits for.").not_yet(),
     g("request_stale_latency_check", flag(false), "A request is stale once its session's timeout has passed.")
         .not_yet(),
@@ -82,8 +80,7 @@ pub(super) const ROWS: &[OptionDef] = &[
         "throttled_op_wait_time",
         int(Unit::Ms, MIN_INT, 0),
         "Wait after which a request is answered 'throttled'; 0 never.",
-    )
-    .not_yet(),
+    ),
     g(
         "largeRequestThreshold",
         int(Unit::Bytes, MIN_INT, -1),
