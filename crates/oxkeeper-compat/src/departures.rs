@@ -93,7 +93,8 @@ pub const ALL: &[Departure] = &[
         ids: "CW122 CW082",
         why: "createContainer always makes a container; until it is applied, the reference judges later requests by its flag",
         script: container_by_another_flag,
-        reference: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err=-108"], absent: &[] },
+        // -108 there, or done, whichever of its threads is faster.
+        reference: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err="], absent: &[] },
         ours: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err=0"], absent: &[] },
     },
 ];
