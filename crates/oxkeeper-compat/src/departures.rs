@@ -88,6 +88,15 @@ pub const ALL: &[Departure] = &[
         reference: Expected { present: &["c0 closed"], absent: &["c0 reply"] },
         ours: Expected { present: &["reply xid=1 zxid=0x2 err=-8", "c0 pong"], absent: &[] },
     },
+    Departure {
+        name: "create_container_in_a_pipeline_is_the_container_it_will_be",
+        ids: "CW122 CW082",
+        why: "createContainer always makes a container; until it is applied, the reference judges later requests by its flag",
+        script: container_by_another_flag,
+        // -108 there, or done, whichever of its threads is faster.
+        reference: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err="], absent: &[] },
+        ours: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err=0"], absent: &[] },
+    },
 ];
 
 /// The departure that a request would run into, if it is plain to see from the request alone.
@@ -103,6 +112,14 @@ pub fn of(request: &Request) -> Option<&'static str> {
         Request::Raw { op, .. } if OpCode::from_number(*op).is_some_and(OpCode::is_write) => Some(ALL[0].name),
         Request::Multi { op: OpCode::Multi, parts } if parts.iter().any(null_acl) => Some(ALL[4].name),
         _ => None,
+    }
+}
+
+/// The same for a request that is sent before the one in front of it is answered.
+pub fn when_pipelined(request: &Request) -> Option<&'static str> {
+    match request {
+        Request::Create { op: OpCode::CreateContainer, flags, .. } if *flags != 4 => Some(ALL[7].name),
+        other => of(other),
     }
 }
 
@@ -184,6 +201,12 @@ fn null_acl_in_multi() -> Vec<Step> {
 fn ttl_without_mode() -> Vec<Step> {
     let create = Request::CreateTtl { path: "/a".into(), data: Data::text("x"), acl: anyone(), flags: 0, ttl_ms: -1 };
     vec![open(0, Identity::New(1)), request(0, create)]
+}
+
+fn container_by_another_flag() -> Vec<Step> {
+    let (path, data) = ("/b".to_string(), Data::text("x"));
+    let container = Request::Create { op: OpCode::CreateContainer, path, data, acl: anyone(), flags: 1 };
+    vec![open(0, Identity::New(1)), Step::Burst { slot: 0, requests: vec![container, create("/b/c", anyone())] }]
 }
 
 fn wrong_password() -> Vec<Step> {

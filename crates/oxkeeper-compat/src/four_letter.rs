@@ -64,18 +64,26 @@ fn line_shape(word: &str, line: &str) -> Option<String> {
                 Ok(_) => "number",
                 Err(_) => "text",
             };
-            // A metric with one row per namespace or operation that was used.
-            Some(format!("{key}\t{form}"))
+            Some(format!("{}\t{form}", without_namespace(key)))
         }
         "envi" if line.contains('=') => keyed('=').map(|(key, _)| format!("{key}=")),
         "conf" => match line.split_once('=') {
             Some((key, value)) if value.starts_with('/') => Some(format!("{key}=path")),
-            Some(("clientPort" | "secureClientPort", _)) => Some(format!("{line:.11}=number")),
+            Some((key @ ("clientPort" | "secureClientPort" | "dataDirSize" | "dataLogSize"), _)) => {
+                Some(format!("{key}=number"))
+            }
             _ => Some(line.to_string()),
         },
         "srvr" | "stat" if line.starts_with("Zookeeper version:") => Some("Zookeeper version:".to_string()),
         _ => Some(without_numbers(line)),
     }
+}
+
+/// Some metrics have a row for each first-level node that was used: `zk_avg_a_read_per_namespace`.
+fn without_namespace(key: &str) -> String {
+    let Some(at) = key.find("_read_per_namespace").or(key.find("_write_per_namespace")) else { return key.to_string() };
+    let statistic_end = key.match_indices('_').nth(1).map_or(0, |(at, _)| at + 1);
+    if statistic_end <= at { format!("{}*{}", &key[..statistic_end], &key[at..]) } else { key.to_string() }
 }
 
 /// Digits become `#`, hexadecimal numbers `0x#`; decimals too.

@@ -239,7 +239,7 @@ impl Generator {
                 kind => kind,
             };
             let request = self.plain(kind);
-            if request.body(Zxid(0)).len() < BURST_REQUEST_BYTES_MAX {
+            if request.body(Zxid(0)).len() < BURST_REQUEST_BYTES_MAX && departures::when_pipelined(&request).is_none() {
                 requests.push(request);
             }
         }

@@ -1,6 +1,7 @@
 //! Starts and stops servers: the reference by its script, a candidate by a command. Each on a fresh directory and a free
 //! port of 127.0.0.1; stopped by its own process id, and its directory removed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer after its start.
@@ -139,7 +141,17 @@ pub struct Server {
 impl Server {
     /// Starts and waits until it serves.
     pub fn start(kind: &ServerKind, config: &ServerConfig) -> Result<Server, ServerError> {
+        Server::start_as(kind, config, None)
+    }
+
+    /// The same with a `myid` file, for a member of an ensemble.
+    pub fn start_as(kind: &ServerKind, config: &ServerConfig, myid: Option<u8>) -> Result<Server, ServerError> {
         let dir = new_dir()?;
+        if let Some(myid) = myid {
+            let path = dir.join("data").join("myid");
+            fs::create_dir_all(dir.join("data")).map_err(io("create", &path))?;
+            fs::write(&path, myid.to_string()).map_err(io("write", &path))?;
+        }
         let result = Server::start_in(kind, config, &dir);
         if result.is_err() {
             // The error carries what the server said; the directory is of no more use.
@@ -159,6 +171,17 @@ impl Server {
             }
         }
         Err(last.expect("three attempts leave an error"))
+    }
+
+    /// Stops the server and starts it again on the same files.
+    pub fn restart(&mut self, kind: &ServerKind, config: &ServerConfig) -> Result<(), ServerError> {
+        self.stop();
+        let mut started = Server::start_in(kind, config, &self.dir)?;
+        std::mem::swap(&mut self.child, &mut started.child);
+        self.address = started.address;
+        // The directory stays with this value; the old process has ended.
+        started.dir = PathBuf::new();
+        Ok(())
     }
 
     fn start_at(kind: &ServerKind, config: &ServerConfig, dir: &Path, port: u16) -> Result<Server, ServerError> {
@@ -221,7 +244,7 @@ impl Server {
     /// What the server wrote to its standard output and error, the last part of it.
     pub fn output(&self) -> String {
         let text = fs::read(self.dir.join("output")).unwrap_or_default();
-        let from = text.len().saturating_sub(3000);
+        let from = text.len().saturating_sub(20_000);
         String::from_utf8_lossy(&text[from..]).into_owned()
     }
 
@@ -253,12 +276,12 @@ fn command(kind: &ServerKind, config: &ServerConfig, conf: &Path) -> Command {
             let mut command = Command::new(script);
             command.arg(version).arg(conf);
             // A client compiler alone starts faster and suits a process that lives for seconds.
-            command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]);
+            let mut flags = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData".to_string();
             if let Some(interval) = config.reaper_interval_ms {
                 // A plain system property there, which zoo.cfg can not set.
-                command.arg(format!("-Dznode.container.checkIntervalMs={interval}"));
+                flags.push_str(&format!(" -Dznode.container.checkIntervalMs={interval}"));
             }
-            command.env("ZK_SERVER_HEAP", "256");
+            command.env("SERVER_JVMFLAGS", flags).env("ZK_SERVER_HEAP", "256");
             command
         }
         ServerKind::Command(text) => {
@@ -285,10 +308,17 @@ fn new_dir() -> Result<PathBuf, ServerError> {
 }
 
 fn free_port() -> Result<u16, ServerError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| ServerError::Io { doing: "find", what: "a free port".into(), error })
+    // The system may name a port again before the server that it was picked for has bound it.
+    static PICKED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map(|address| address.port())
+            .map_err(|error| ServerError::Io { doing: "find", what: "a free port".into(), error })?;
+        if PICKED.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 /// Sends a four-letter word and reads the whole answer.

@@ -98,13 +98,16 @@ impl CoreLoop {
         for delivery in &out.deliveries {
             let Some(link) = links.get(&delivery.conn) else { continue };
             let frame = &out.frames[delivery.range.clone()];
+            let mut overflows = false;
             let newly = link.outbox.put(|waiting| {
-                if waiting.bytes.len() + frame.len() > OUTBOX_BYTES_MAX {
+                if waiting.bytes.len() + frame.len() > OUTBOX_BYTES_MAX && !waiting.overflowed {
+                    overflows = true;
                     waiting.overflowed = true;
                     waiting.bytes = Vec::new();
                 }
                 if !waiting.overflowed {
                     waiting.bytes.extend_from_slice(frame);
+                    waiting.frames += 1;
                     waiting.replies += usize::from(delivery.is_reply);
                 }
             });
@@ -113,7 +116,7 @@ impl CoreLoop {
                 let zxid = frame[8..16].try_into().expect("a reply has a header");
                 link.figures.last_zxid.store(i64::from_be_bytes(zxid), Relaxed);
             }
-            if newly {
+            if newly || overflows {
                 dirty[link.thread].push(link.conn);
             }
         }

@@ -22,6 +22,8 @@ pub struct DiskQueue {
 struct Waiting {
     requests: Vec<Persist>,
     stopped: bool,
+    /// The thread waits for something to come.
+    sleeping: bool,
 }
 
 impl DiskQueue {
@@ -30,8 +32,13 @@ impl DiskQueue {
         if requests.is_empty() {
             return;
         }
-        lock(&self.waiting).requests.append(requests);
-        self.wake.notify_one();
+        let mut waiting = lock(&self.waiting);
+        waiting.requests.append(requests);
+        let sleeping = std::mem::take(&mut waiting.sleeping);
+        drop(waiting);
+        if sleeping {
+            self.wake.notify_one();
+        }
     }
     /// What is there is still written; then the thread ends.
     pub fn stop(&self) {
@@ -42,6 +49,7 @@ impl DiskQueue {
     fn take(&self, batch_max: usize) -> Option<Vec<Persist>> {
         let mut waiting = lock(&self.waiting);
         while waiting.requests.is_empty() && !waiting.stopped {
+            waiting.sleeping = true;
             waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.requests.is_empty() {

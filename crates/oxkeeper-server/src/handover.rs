@@ -31,6 +31,7 @@ pub struct Outbox<N> {
 pub struct Waiting<N> {
     /// Whole frames.
     pub bytes: Vec<u8>,
+    pub frames: usize,
     /// How many of the frames are replies.
     pub replies: usize,
     /// What happens beside bytes, in order; acted on after the bytes.
@@ -41,13 +42,14 @@ pub struct Waiting<N> {
 
 impl<N> Default for Waiting<N> {
     fn default() -> Waiting<N> {
-        Waiting { bytes: Vec::new(), replies: 0, notices: Vec::new(), overflowed: false }
+        Waiting { bytes: Vec::new(), frames: 0, replies: 0, notices: Vec::new(), overflowed: false }
     }
 }
 
 /// What [`Outbox::drain`] found beside the bytes.
 #[derive(Debug)]
 pub struct Drained<N> {
+    pub frames: usize,
     pub replies: usize,
     pub notices: Vec<N>,
     pub overflowed: bool,
@@ -104,7 +106,7 @@ impl<N> Outbox<N> {
     /// Moves the bytes behind `out`, and gives the rest.
     pub fn drain(&self, out: &mut Vec<u8>) -> Drained<N> {
         if !self.any.load(Ordering::Acquire) {
-            return Drained { replies: 0, notices: Vec::new(), overflowed: false };
+            return Drained { frames: 0, replies: 0, notices: Vec::new(), overflowed: false };
         }
         let mut waiting = self.lock();
         self.any.store(false, Ordering::Relaxed);
@@ -119,10 +121,16 @@ impl<N> Outbox<N> {
             }
         }
         Drained {
+            frames: std::mem::take(&mut waiting.frames),
             replies: std::mem::take(&mut waiting.replies),
             notices: std::mem::take(&mut waiting.notices),
             overflowed: waiting.overflowed,
         }
+    }
+
+    /// Whether more was put in than may wait. The bytes are gone; draining says so too.
+    pub fn has_overflowed(&self) -> bool {
+        self.any.load(Ordering::Acquire) && self.lock().overflowed
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<N>> {

@@ -33,6 +33,12 @@ pub struct EdgeOptions {
     pub large_request_bytes: Option<usize>,
     /// `largeRequestMaxBytes`: of all large requests under way.
     pub large_requests_bytes_max: usize,
+    /// `request_throttle_max_requests`: with so many under way, requests wait; 0: off.
+    pub requests_max: usize,
+    /// `request_throttle_stall_time`: when a waiting request is looked at again.
+    pub stall_time: Millis,
+    /// `throttled_op_wait_time`: a request that waits longer is answered with an error; `None`: off.
+    pub throttled_op_wait: Option<Millis>,
     pub throttle: ThrottleOptions,
     /// I/O threads.
     pub threads: usize,
@@ -70,6 +76,9 @@ impl Default for EdgeOptions {
             outstanding_max: 1000,
             large_request_bytes: None,
             large_requests_bytes_max: 100 << 20,
+            requests_max: 0,
+            stall_time: Millis(100),
+            throttled_op_wait: None,
             throttle: ThrottleOptions::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             four_letter_words: vec![FourLetterWord::Srvr],

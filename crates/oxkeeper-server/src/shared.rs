@@ -33,8 +33,15 @@ pub enum CoreEvent {
 /// The way to the core. What is put in together is taken out together.
 #[derive(Default)]
 pub struct CoreQueue {
-    events: Mutex<Vec<CoreEvent>>,
+    waiting: Mutex<CoreWaiting>,
     wake: Condvar,
+}
+
+#[derive(Default)]
+struct CoreWaiting {
+    events: Vec<CoreEvent>,
+    /// The core waits for something to come. Where it does not, waking it would be a system call for nothing.
+    sleeping: bool,
 }
 
 impl CoreQueue {
@@ -43,10 +50,10 @@ impl CoreQueue {
         if events.is_empty() {
             return;
         }
-        let mut queue = lock(&self.events);
-        let sleeping = queue.is_empty();
-        queue.append(events);
-        drop(queue);
+        let mut waiting = lock(&self.waiting);
+        waiting.events.append(events);
+        let sleeping = std::mem::take(&mut waiting.sleeping);
+        drop(waiting);
         if sleeping {
             self.wake.notify_one();
         }
@@ -56,11 +63,13 @@ impl CoreQueue {
     }
     /// Takes everything there is into `into`, which is empty; waits at most `patience` for something to come.
     pub fn take(&self, into: &mut Vec<CoreEvent>, patience: Duration) {
-        let mut queue = lock(&self.events);
-        if queue.is_empty() {
-            queue = self.wake.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+        let mut waiting = lock(&self.waiting);
+        if waiting.events.is_empty() && !patience.is_zero() {
+            waiting.sleeping = true;
+            waiting = self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.sleeping = false;
         }
-        std::mem::swap(&mut *queue, into);
+        std::mem::swap(&mut waiting.events, into);
     }
 }
 

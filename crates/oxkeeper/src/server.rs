@@ -37,6 +37,9 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
         }
     };
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if config.admin.enabled {
+        tracing::info!("commands over HTTP (admin.enableServer) are not built yet; the four-letter words answer");
+    }
     if config.ensemble.is_some() {
         tracing::error!(
             "this release runs standalone servers only: the configuration lists the members of an ensemble"
@@ -108,8 +111,8 @@ fn property(word: &str) -> (String, String) {
 
 /// `-Dzookeeper.log.level=warn` or the variable OXKEEPER_LOG set how much is said; info by default.
 fn log_to_stderr(arguments: &ServerArguments) {
-    let properties = arguments.properties.iter().map(|word| property(word));
-    let asked = properties.filter(|(key, _)| key == "zookeeper.log.level").map(|(_, value)| value).last();
+    let mut properties = arguments.properties.iter().rev().map(|word| property(word));
+    let asked = properties.find(|(key, _)| key == "zookeeper.log.level").map(|(_, value)| value);
     let asked = asked.or_else(|| std::env::var("OXKEEPER_LOG").ok());
     let level = asked.and_then(|level| level.to_lowercase().parse().ok()).unwrap_or(Level::INFO);
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());

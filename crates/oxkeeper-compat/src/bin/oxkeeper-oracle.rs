@@ -212,8 +212,11 @@ fn one(o: &Options, program: &Program) -> Result<Option<String>, String> {
     let mut text = report::mismatch(&program, &mismatch, &o.reference.name(), &o.candidate.name());
     text.push_str(&format!("  ({} steps of {steps} left)\n", program.steps.len()));
     for output in crashed {
-        let last: Vec<&str> = output.lines().rev().take(6).collect();
-        for line in last.into_iter().rev() {
+        let lines: Vec<&str> = output.lines().collect();
+        // A panic is the news, however much follows it.
+        let panic = lines.iter().position(|line| line.contains("panicked at"));
+        let from = panic.unwrap_or(lines.len().saturating_sub(6));
+        for line in lines.iter().skip(from).take(6) {
             text.push_str(&format!("  | {line}\n"));
         }
     }

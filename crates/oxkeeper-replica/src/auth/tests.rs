@@ -1,3 +1,5 @@
+//! Schemes, ids and ACL rules by behaviour.
+
 use super::password::*;
 use super::*;
 use crate::options::{DigestAlgorithm, Options};

@@ -58,6 +58,7 @@ pub(crate) struct Reading<'a, W> {
 
 impl State {
     /// Answers one read op (see [`OpCode::is_read`]). `body` is what follows the request header.
+    #[allow(clippy::too_many_arguments)] // each is another owner's: settings, connection, watches, request, buffer
     pub fn read(
         &self,
         options: &Options,

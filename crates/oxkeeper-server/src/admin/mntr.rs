@@ -66,10 +66,22 @@ fn gauge(name: &str, shared: &Shared, report: &Report, latency: &SummaryView) ->
         "watch_count" => lock(&shared.watches).count().to_string(),
         "znode_count" => tree.node_count().to_string(),
         "auth_failed_count" => sum(shared, |m| &m.auth_failed).to_string(),
-        // -1 until a response was sent; sizes of single responses are not tracked.
-        "last_client_response_size" | "max_client_response_size" | "min_client_response_size" => "-1".into(),
+        "last_client_response_size" => size(shared, |m| &m.response_last, Iterator::max),
+        "max_client_response_size" => size(shared, |m| &m.response_max, Iterator::max),
+        "min_client_response_size" => size(shared, |m| &m.response_min, Iterator::min),
         _ => "0".into(),
     }
+}
+
+/// Of the threads that have answered anything; -1 where none has.
+fn size(
+    shared: &Shared,
+    field: impl Fn(&IoMetrics) -> &AtomicU64,
+    choose: impl Fn(std::vec::IntoIter<u64>) -> Option<u64>,
+) -> String {
+    let sizes: Vec<u64> =
+        shared.io.iter().map(|io| field(&io.metrics).load(Relaxed)).filter(|size| *size > 0).collect();
+    choose(sizes.into_iter()).map_or("-1".into(), |size| size.to_string())
 }
 
 fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
@@ -84,6 +96,8 @@ fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
         "connection_revalidate_count" => counters.sessions_resumed,
         "sessionless_connections_expired" => sum(shared, |m| &m.handshakes_expired),
         "stale_sessions_expired" => counters.sessions_expired,
+        "request_throttle_wait_count" => sum(shared, |m| &m.throttle_waits),
+        "throttled_ops" => sum(shared, |m| &m.throttled_ops),
         "large_requests_rejected" => sum(shared, |m| &m.large_requests_rejected),
         "prep_processor_request_queued" | "outstanding_changes_queued" => counters.prepared,
         "sync_processor_request_queued" => counters.prepared,

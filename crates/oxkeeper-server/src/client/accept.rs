@@ -6,8 +6,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
 
-/// The listen backlog of the reference where none is configured.
-const BACKLOG: i32 = 50;
+/// The listen backlog where none is configured. The reference has 50 there: a burst of clients that come back after an outage
+/// then overflows it, and each of those waits a second for its next SYN. The kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
 
 /// Opens the client port. An unspecified IPv6 address takes IPv4 clients too, as Java's wildcard does.
 pub fn listen(address: SocketAddr, options: &EdgeOptions) -> io::Result<TcpListener> {

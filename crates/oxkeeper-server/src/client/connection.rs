@@ -1,7 +1,8 @@
 //! One client connection: bytes to requests, requests to answers or to the core, answers to bytes.
 //!
-//! All it does happens in turns ([`Connection::take_turn`]), each of them: take what the core left in the outbox, take
-//! the requests that may be taken, write once. What a turn may not take yet stays in `pending`, and nothing more is read.
+//! All it does happens in turns ([`Connection::take_turn`]), rounds of: take what the core left in the outbox, take the
+//! requests that may be taken, write once. What may not be taken yet stays in `pending`, and nothing more is read.
+//! A client that does not read is not served: what it leaves unread is bounded here, and then in its outbox.
 
 use super::io_thread::{READ_BYTES, Scratch};
 use super::link::{Figures, Link, Notice, bump};
@@ -22,9 +23,17 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Whether there is a connection left after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
+    /// To be told when something happens.
     Open,
+    /// It could go on, but others have their turn first.
+    Again,
+    /// The server has too much to do for its next request; to be asked again in a while.
+    Stalled,
     Closed,
 }
+
+/// Rounds of reading, answering and writing in one turn.
+const ROUNDS_MAX: usize = 8;
 
 /// How far a connection has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +62,14 @@ pub struct Connection {
     unsent: Vec<u8>,
     /// The socket may have more than was read.
     readable: bool,
+    /// The client has ended its side: the last read finds that out, and no event will come for it.
+    peer_closed: bool,
+    /// Requests were left because enough was answered for one round.
+    pub(super) interrupted: bool,
+    /// Since when the request in front waits for the whole server's load to fall.
+    pub(super) stalled_since: Option<Millis>,
+    /// Since when it is [`Phase::Closing`].
+    closing_since: Millis,
     /// The session's activity stands in the thread's list already.
     pub touched: bool,
     opened: Millis,
@@ -90,6 +107,10 @@ impl Connection {
             pending: Vec::new(),
             unsent: Vec::new(),
             readable: false,
+            peer_closed: false,
+            interrupted: false,
+            stalled_since: None,
+            closing_since: now.monotonic,
             touched: false,
             opened: now.monotonic,
             known_to_core: false,
@@ -100,32 +121,81 @@ impl Connection {
         self.link.conn
     }
 
-    /// Since when it is open without having sent its handshake, if that is so.
-    pub fn waits_for_handshake_since(&self) -> Option<Millis> {
-        (self.phase == Phase::Fresh).then_some(self.opened)
+    /// Since when it owes us something that has a deadline: its handshake, or reading what it is sent before the end.
+    pub fn is_waited_for_since(&self) -> Option<Millis> {
+        match self.phase {
+            Phase::Fresh => Some(self.opened),
+            Phase::Closing => Some(self.closing_since),
+            _ => None,
+        }
     }
 
-    /// Takes what is there. `readable`: the socket has something new.
-    pub fn take_turn(&mut self, shared: &Shared, scratch: &mut Scratch, readable: bool) -> Turn {
-        self.readable |= readable;
-        let mut out = std::mem::take(if self.unsent.is_empty() { &mut scratch.write } else { &mut self.unsent });
-        let drained = self.link.outbox.drain(&mut out);
-        let done = self
-            .absorb(shared, drained)
-            .and_then(|()| self.take_pending(shared, scratch, &mut out))
-            .and_then(|()| self.read_and_take(shared, scratch, &mut out));
-        if let Err(end) = done {
-            self.finish(shared, end);
-        }
-        let sent = self.send(out, scratch);
-        match sent {
-            Err(error) => {
-                self.log_close(&format!("write failed: {error}"));
-                Turn::Closed
+    pub fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
+    }
+    pub fn has_session(&self) -> bool {
+        self.session != SessionId::NONE
+    }
+
+    /// Something happened to the socket.
+    pub fn on_event(&mut self, readable: bool, peer_closed: bool) {
+        self.readable |= readable || peer_closed;
+        self.peer_closed |= peer_closed;
+    }
+
+    /// Takes what is there.
+    pub fn take_turn(&mut self, shared: &Shared, scratch: &mut Scratch) -> Turn {
+        for _ in 0..ROUNDS_MAX {
+            if let Err(error) = self.send_unsent() {
+                return self.broken(&error);
             }
-            Ok(()) if self.phase == Phase::Closing && self.unsent.is_empty() => Turn::Closed,
-            Ok(()) => Turn::Open,
+            if self.unsent.len() > OUTBOX_BYTES_HIGH || self.phase == Phase::Closing && !self.unsent.is_empty() {
+                // The socket will tell when it takes more.
+                return if self.link.outbox.has_overflowed() { self.too_slow() } else { Turn::Open };
+            }
+            if self.phase == Phase::Closing {
+                return Turn::Closed;
+            }
+            let mut out = std::mem::take(&mut scratch.write);
+            let drained = self.link.outbox.drain(&mut out);
+            self.interrupted = false;
+            let done = self
+                .absorb(shared, drained)
+                .and_then(|()| self.take_pending(shared, scratch, &mut out))
+                .and_then(|()| self.read_and_take(shared, scratch, &mut out));
+            if let Err(end) = done {
+                self.finish(shared, end);
+            }
+            let sent = self.send(&mut out);
+            out.clear();
+            out.shrink_to(OUTBOX_BYTES_HIGH);
+            scratch.write = out;
+            match sent {
+                Err(error) => return self.broken(&error),
+                Ok(()) if self.phase == Phase::Closing && self.unsent.is_empty() => return Turn::Closed,
+                Ok(()) => {}
+            }
+            if self.stalled_since.is_some() {
+                return Turn::Stalled;
+            }
+            let may_go_on = self.interrupted || self.readable && self.may_read(shared, &[]);
+            if !may_go_on {
+                return Turn::Open;
+            }
         }
+        Turn::Again
+    }
+
+    fn broken(&self, error: &io::Error) -> Turn {
+        if self.phase != Phase::Closing {
+            self.log_close(&format!("write failed: {error}"));
+        }
+        Turn::Closed
+    }
+
+    fn too_slow(&self) -> Turn {
+        self.log_close(TOO_SLOW);
+        Turn::Closed
     }
 
     /// No more requests: the log gets its one line, and what is to be sent still is.
@@ -139,6 +209,7 @@ impl Connection {
         }
         self.give_back(shared);
         self.phase = Phase::Closing;
+        self.closing_since = shared.clock.monotonic();
     }
 
     pub fn log_close(&self, reason: &str) {
@@ -151,11 +222,15 @@ impl Connection {
 
     /// What the core has left: replies count against the order, notices change the phase.
     pub(super) fn absorb(&mut self, shared: &Shared, drained: Drained<Notice>) -> Result<(), End> {
+        if drained.frames > 0 {
+            bump(&self.link.figures.sent, drained.frames as u64);
+            bump(&shared.io[self.link.thread].metrics.packets_sent, drained.frames as u64);
+        }
         if drained.replies > 0 {
             self.account(shared, drained.replies);
         }
         if drained.overflowed {
-            return Err(End::Because("it does not read what it is sent; its answers took more than may wait".into()));
+            return Err(End::Because(TOO_SLOW.into()));
         }
         for notice in drained.notices {
             match notice {
@@ -187,7 +262,6 @@ impl Connection {
                 shared.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);
             }
         }
-        bump(&metrics.packets_sent, replies as u64);
         shared.outstanding.fetch_sub(replies, Relaxed);
         figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
     }
@@ -221,7 +295,7 @@ impl Connection {
                 Err(error) => return Err(End::Because(format!("read failed: {error}"))),
             };
             // Less than asked for: nothing is left, and news will come as an event.
-            self.readable = n == READ_BYTES;
+            self.readable = n == READ_BYTES || self.peer_closed;
             let read = std::mem::take(&mut scratch.read);
             let result = self.take_fresh(shared, scratch, &read[..n], out);
             scratch.read = read;
@@ -262,34 +336,28 @@ impl Connection {
         }
     }
 
-    /// One write(2); what the socket does not take waits for it.
-    fn send(&mut self, mut out: Vec<u8>, scratch: &mut Scratch) -> io::Result<()> {
-        let mut sent = 0;
-        while sent < out.len() {
-            match self.socket.write(&out[sent..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => sent += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        if sent < out.len() {
-            if scratch.write.capacity() == 0 {
-                // The scratch buffer goes on with the next connection; this one keeps a copy of the rest.
-                self.unsent = out[sent..].to_vec();
-                out.clear();
-                scratch.write = out;
-            } else {
-                out.drain(..sent);
-                self.unsent = out;
-            }
+    /// One write(2) for all that a round has to say; what the socket does not take waits for it.
+    fn send(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            self.unsent.append(out);
             return Ok(());
         }
-        if scratch.write.capacity() == 0 {
-            out.clear();
-            out.shrink_to(OUTBOX_BYTES_HIGH);
-            scratch.write = out;
+        let sent = write(&mut self.socket, out)?;
+        if sent < out.len() {
+            self.unsent = out[sent..].to_vec();
+        }
+        Ok(())
+    }
+
+    fn send_unsent(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let sent = write(&mut self.socket, &self.unsent)?;
+        if sent == self.unsent.len() {
+            self.unsent = Vec::new();
+        } else {
+            self.unsent.drain(..sent);
         }
         Ok(())
     }
@@ -332,10 +400,28 @@ impl Connection {
     }
 }
 
+/// Writes until the socket takes no more.
+fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match socket.write(&bytes[sent..]) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(n) => sent += n,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}
+
+const TOO_SLOW: &str = "it does not read what it is sent; its answers and events took more than may wait";
+
 /// The log's words for a close that the core asked for.
 fn close_text(reason: CloseReason) -> End {
     End::Because(match reason {
-        CloseReason::SessionClosed => "the client has closed its session".into(),
+        // The course of things.
+        CloseReason::SessionClosed => return End::Quiet,
         CloseReason::SessionExpired => "its session has expired".into(),
         CloseReason::SessionMoved => "its session is served by another connection now".into(),
         CloseReason::ConnectRefused => "session unknown, expired, or wrong password".into(),

@@ -1,6 +1,7 @@
 //! One I/O thread: an epoll loop over the connections that it owns, and in the first thread the listener.
 
 use super::connection::{Connection, Turn};
+use super::link::bump;
 use crate::shared::{CoreEvent, Shared, lock};
 use mio::event::Event;
 use mio::net::TcpListener;
@@ -20,6 +21,8 @@ const LISTENER: Token = Token(usize::MAX - 1);
 const PLACE_BITS: u32 = 24;
 /// How often connections are looked over for handshakes that do not come.
 const SWEEP: Millis = Millis(1000);
+/// Before the next accept after one that failed for want of descriptors.
+const ACCEPT_PAUSE_MS: u64 = 100;
 /// What one read(2) may take; larger frames are gathered in the connection.
 pub const READ_BYTES: usize = 128 << 10;
 
@@ -42,6 +45,12 @@ pub struct IoThread {
     /// Connections made so far: the high bits of the next id.
     made: u64,
     next_thread: usize,
+    /// The last accept failed: no event will come for what still waits in the backlog.
+    accept_failed: bool,
+    /// Connections that had more to do than fits into a turn.
+    again: Vec<ConnId>,
+    /// Connections whose next request waits for the load to fall.
+    stalled: Vec<ConnId>,
     scratch: Scratch,
     last_touch: Millis,
     last_sweep: Millis,
@@ -68,30 +77,51 @@ impl IoThread {
             connections,
             made: 0,
             next_thread: 0,
+            accept_failed: false,
+            again: Vec::new(),
+            stalled: Vec::new(),
             scratch,
             last_touch: now,
             last_sweep: now,
         })
     }
 
+    /// How long to wait for events.
+    fn patience(&self) -> Duration {
+        let millis = match () {
+            () if !self.again.is_empty() => 0,
+            () if !self.stalled.is_empty() => self.shared.edge.stall_time.0.clamp(1, 500) as u64,
+            () if self.accept_failed => ACCEPT_PAUSE_MS,
+            () if !self.scratch.touched.is_empty() => TOUCH_DELAY_MS_MAX as u64 / 2,
+            () => 500,
+        };
+        Duration::from_millis(millis)
+    }
+
     /// Until the server stops.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.shared.is_stopping() {
-            let wait = if self.scratch.touched.is_empty() { 500 } else { TOUCH_DELAY_MS_MAX as u64 / 2 };
-            match self.poll.poll(&mut events, Some(Duration::from_millis(wait))) {
+            match self.poll.poll(&mut events, Some(self.patience())) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("epoll failed: {error}"),
                 Ok(()) => {}
             }
+            let again = std::mem::take(&mut self.again);
             for event in &events {
                 match event.token() {
                     WAKER => {}
                     LISTENER => self.accept(),
-                    Token(place) => self.serve(place, event),
+                    Token(place) => self.on_event(place, event),
                 }
             }
             self.take_inbox();
+            self.serve_again(again);
+            let stalled = std::mem::take(&mut self.stalled);
+            self.serve_again(stalled);
+            if self.accept_failed {
+                self.accept();
+            }
             let now = self.shared.clock.monotonic();
             self.report_touched(now);
             if now - self.last_sweep >= SWEEP {
@@ -105,11 +135,33 @@ impl IoThread {
         }
     }
 
-    fn serve(&mut self, place: usize, event: &Event) {
+    fn on_event(&mut self, place: usize, event: &Event) {
         let Some(connection) = self.connections.get_mut(place) else { return };
-        let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-        if connection.take_turn(&self.shared, &mut self.scratch, readable) == Turn::Closed {
-            self.close(place);
+        connection.on_event(event.is_readable(), event.is_read_closed() || event.is_error());
+        self.serve(place);
+    }
+
+    fn serve(&mut self, place: usize) {
+        let connection = &mut self.connections[place];
+        match connection.take_turn(&self.shared, &mut self.scratch) {
+            Turn::Open => {}
+            Turn::Again => self.again.push(connection.id()),
+            Turn::Stalled => self.stalled.push(connection.id()),
+            Turn::Closed => self.close(place),
+        }
+    }
+
+    /// The connection's place, where it is still that connection's.
+    fn place_of(&self, conn: ConnId) -> Option<usize> {
+        let place = (conn.0 & ((1 << PLACE_BITS) - 1)) as usize;
+        self.connections.get(place).filter(|connection| connection.id() == conn).map(|_| place)
+    }
+
+    fn serve_again(&mut self, conns: Vec<ConnId>) {
+        for conn in conns {
+            if let Some(place) = self.place_of(conn) {
+                self.serve(place);
+            }
         }
     }
 
@@ -122,25 +174,22 @@ impl IoThread {
         for (socket, peer) in accepted {
             self.adopt(socket, peer);
         }
-        for conn in dirty {
-            let place = (conn.0 & ((1 << PLACE_BITS) - 1)) as usize;
-            let Some(connection) = self.connections.get_mut(place).filter(|c| c.id() == conn) else { continue };
-            if connection.take_turn(&self.shared, &mut self.scratch, false) == Turn::Closed {
-                self.close(place);
-            }
-        }
+        self.serve_again(dirty);
     }
 
     fn accept(&mut self) {
+        let failed_before = std::mem::take(&mut self.accept_failed);
         loop {
             let Some(listener) = &self.listener else { return };
             match listener.accept() {
                 Ok((socket, peer)) => {
+                    // An IPv4 client of a listener for both families is known by its IPv4 address.
+                    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     let (total, each) =
                         (self.shared.edge.connections_max, self.shared.edge.connections_per_address_max);
                     if let Err(why) = lock(&self.shared.admission).enter(peer.ip(), total, each) {
                         tracing::warn!("Too many connections from {peer} - {why}");
-                        super::link::bump(&self.shared.io[self.index].metrics.connections_rejected, 1);
+                        bump(&self.shared.io[self.index].metrics.connections_rejected, 1);
                         continue;
                     }
                     let socket = TcpStream::from(socket);
@@ -152,9 +201,13 @@ impl IoThread {
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // A peer that was gone before we looked.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 Err(error) => {
-                    // Out of descriptors, or a peer that was gone before we looked: the listener itself is well.
-                    tracing::warn!("cannot accept a connection: {error}");
+                    if !failed_before {
+                        tracing::warn!("cannot accept connections: {error}; check the limit of open files (ulimit -n)");
+                    }
+                    self.accept_failed = true;
                     return;
                 }
             }
@@ -181,6 +234,9 @@ impl IoThread {
 
     fn close(&mut self, place: usize) {
         let mut connection = self.connections.remove(place);
+        if connection.has_session() && !connection.is_closing() {
+            bump(&self.shared.io[self.index].metrics.connections_dropped, 1);
+        }
         connection.end(&self.shared, self.poll.registry(), &mut self.scratch);
     }
 
@@ -196,20 +252,21 @@ impl IoThread {
         }
     }
 
-    /// Ends connections that have not sent their handshake in time.
+    /// Ends connections that have not sent their handshake in time, or do not take what they are sent before the end.
     fn sweep(&mut self, now: Millis) {
         self.last_sweep = now;
+        let timeout = self.shared.edge.handshake_timeout;
         let late: Vec<usize> = self
             .connections
             .iter()
-            .filter(|(_, c)| {
-                c.waits_for_handshake_since().is_some_and(|s| now - s > self.shared.edge.handshake_timeout)
-            })
+            .filter(|(_, c)| c.is_waited_for_since().is_some_and(|since| now - since > timeout))
             .map(|(place, _)| place)
             .collect();
         for place in late {
-            super::link::bump(&self.shared.io[self.index].metrics.handshakes_expired, 1);
-            self.connections[place].log_close("no connect request in time");
+            if !self.connections[place].is_closing() {
+                bump(&self.shared.io[self.index].metrics.handshakes_expired, 1);
+                self.connections[place].log_close("no connect request in time");
+            }
             self.close(place);
         }
     }

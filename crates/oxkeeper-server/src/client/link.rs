@@ -75,13 +75,18 @@ impl Figures {
 
     /// The core has answered a request.
     pub fn answered(&self, op: i32, xid: i32, latency: i64, wall: Millis) {
+        self.answers(op, xid);
+        self.answered_many(1, latency, wall);
+    }
+    /// Xids below 0 stand for something else than a request; the reference does not show them.
+    pub fn answers(&self, op: i32, xid: i32) {
         self.last_op.store(op, Relaxed);
-        self.last_xid.store(i64::from(xid), Relaxed);
-        self.answered_reads(1, latency, wall);
+        if xid >= 0 {
+            self.last_xid.store(i64::from(xid), Relaxed);
+        }
     }
     /// So many requests were answered at once, each after this many milliseconds.
-    pub fn answered_reads(&self, count: u64, latency: i64, wall: Millis) {
-        bump(&self.sent, count);
+    pub fn answered_many(&self, count: u64, latency: i64, wall: Millis) {
         self.last_response.store(wall.0, Relaxed);
         self.last_latency.store(latency, Relaxed);
         self.latency_count.store(self.latency_count.load(Relaxed) + count as i64, Relaxed);

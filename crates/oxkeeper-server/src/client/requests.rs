@@ -50,9 +50,13 @@ impl Connection {
         }
         let now = shared.clock.monotonic();
         let mut state = None;
-        let mut reads = 0;
+        let (mut reads, mut taken) = (0, 0);
         let result = loop {
-            if !matches!(self.phase, Phase::Fresh | Phase::Established) || out.len() > OUTBOX_BYTES_HIGH {
+            if !matches!(self.phase, Phase::Fresh | Phase::Established) {
+                break Ok(());
+            }
+            if out.len() > OUTBOX_BYTES_HIGH {
+                self.interrupted = true;
                 break Ok(());
             }
             let body = match frame::next(&bytes[at..], shared.edge.frame_bytes_max) {
@@ -71,13 +75,16 @@ impl Connection {
                 self.take_request(shared, scratch, body, now, &mut state, &mut reads, out)
             };
             match done {
-                Ok(true) => at += 4 + body.len(),
+                Ok(true) => {
+                    at += 4 + body.len();
+                    taken += 1;
+                }
                 Ok(false) => break Ok(()),
                 Err(end) => break Err(end),
             }
         };
         drop(state);
-        self.count_reads(shared, reads, at, now);
+        self.count(shared, taken, reads, at, now);
         result.map(|()| Taken { consumed: at })
     }
 
@@ -98,8 +105,6 @@ impl Connection {
 
     fn take_handshake(&mut self, shared: &Shared, scratch: &mut Scratch, body: &[u8], now: Millis) -> Result<(), End> {
         let metrics = &shared.io[self.link.thread].metrics;
-        metrics.received(body.len() + 4);
-        bump(&self.link.figures.received, 1);
         bump(&metrics.connect_requests, 1);
         let request = ConnectRequest::read(&mut Reader::new(body, shared.edge.frame_bytes_max))
             .map_err(|error| End::Because(format!("its first frame is no connect request: {error}")))?;
@@ -154,6 +159,7 @@ impl Connection {
                 let tree_state = state.as_ref().expect("taken above");
                 let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
                 let watches = LockedWatches(&shared.watches);
+                let start = out.len();
                 let done = tree_state.read(&shared.options, &caller, &watches, header.xid, op, body, out);
                 if let Some(why) = done.malformed {
                     tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
@@ -161,15 +167,26 @@ impl Connection {
                 let zxid = tree_state.tree.last_processed();
                 self.link.figures.last_zxid.store(zxid.0, Relaxed);
                 *reads += 1;
-                self.link.figures.last_op.store(op.number(), Relaxed);
-                self.link.figures.last_xid.store(i64::from(header.xid.0), Relaxed);
+                shared.io[self.link.thread].metrics.responded(out.len() - start);
+                self.link.figures.answers(op.number(), header.xid.0);
             }
             Route::Submit(op) => {
+                if self.is_stalled(shared, op, now) {
+                    return Ok(false);
+                }
+                if self.is_throttled(shared, op, now) {
+                    if !self.may_take(shared, Class::Here) {
+                        return Ok(false);
+                    }
+                    self.stalled_since = None;
+                    bump(&shared.io[self.link.thread].metrics.throttled_ops, 1);
+                    let zxid = shared.handover.shared().tree.last_processed();
+                    write_error(header.xid, zxid, ErrorCode::ThrottledOp, out);
+                    return Ok(true);
+                }
+                self.stalled_since = None;
                 let large_bytes = self.admit_large(shared, frame.len())?;
                 self.submitted(shared, InCore { xid: header.xid, op: header.op, since: now, large_bytes });
-                let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
-                metrics.received(frame.len() + 4);
-                bump(&figures.received, 1);
                 scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
                     conn: self.link.conn,
                     session: self.session,
@@ -187,6 +204,23 @@ impl Connection {
             }
         }
         Ok(true)
+    }
+
+    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
+    fn is_stalled(&mut self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+        let max = shared.edge.requests_max;
+        if max == 0 || shared.outstanding.load(Relaxed) < max || self.is_throttled(shared, op, now) {
+            return false;
+        }
+        bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
+        self.stalled_since.get_or_insert(now);
+        true
+    }
+
+    /// It has waited longer than `throttled_op_wait_time`: the answer is an error.
+    fn is_throttled(&self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+        let waited = self.stalled_since.map_or(Millis(0), |since| now - since);
+        op != OpCode::CloseSession && shared.edge.throttled_op_wait.is_some_and(|max| waited > max)
     }
 
     /// Requests above `largeRequestThreshold` share a budget; one that does not fit ends its connection.
@@ -226,18 +260,23 @@ impl Connection {
         }
     }
 
-    fn count_reads(&self, shared: &Shared, reads: u64, bytes: usize, since: Millis) {
-        if reads == 0 {
+    /// `taken` requests came in `bytes`, of which `reads` were answered on the spot.
+    fn count(&self, shared: &Shared, taken: u64, reads: u64, bytes: usize, since: Millis) {
+        if taken == 0 {
             return;
         }
-        let now = shared.clock.now();
-        let latency = (now.monotonic - since).0.max(0);
-        let metrics = &shared.io[self.link.thread].metrics;
-        bump(&metrics.packets_received, reads);
-        bump(&metrics.packets_sent, reads);
+        let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
+        bump(&metrics.packets_received, taken);
         bump(&metrics.bytes_received, bytes as u64);
-        metrics.read_latency.add_many(latency as u64, reads);
-        self.link.figures.answered_reads(reads, latency, now.wall);
+        bump(&figures.received, taken);
+        if reads > 0 {
+            let now = shared.clock.now();
+            let latency = (now.monotonic - since).0.max(0);
+            bump(&metrics.packets_sent, reads);
+            bump(&figures.sent, reads);
+            metrics.read_latency.add_many(latency as u64, reads);
+            figures.answered_many(reads, latency, now.wall);
+        }
     }
 }
 

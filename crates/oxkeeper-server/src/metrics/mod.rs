@@ -22,7 +22,12 @@ pub struct IoMetrics {
     pub handshakes_expired: AtomicU64,
     pub large_requests_rejected: AtomicU64,
     pub auth_failed: AtomicU64,
-    pub unrecoverable: AtomicU64,
+    pub throttle_waits: AtomicU64,
+    pub throttled_ops: AtomicU64,
+    /// Bytes of the last, smallest and largest answer to a read; 0: none yet.
+    pub response_last: AtomicU64,
+    pub response_min: AtomicU64,
+    pub response_max: AtomicU64,
     /// Milliseconds from a request's arrival to its answer.
     pub read_latency: Summary,
     pub update_latency: Summary,
@@ -50,10 +55,26 @@ impl IoMetrics {
         bump(&self.packets_received, 1);
         bump(&self.bytes_received, bytes as u64);
     }
+    /// One answer to a read left for the write buffer.
+    pub fn responded(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        bump(&self.response_bytes, bytes);
+        self.response_last.store(bytes, Relaxed);
+        let min = self.response_min.load(Relaxed);
+        if min == 0 || bytes < min {
+            self.response_min.store(bytes, Relaxed);
+        }
+        if bytes > self.response_max.load(Relaxed) {
+            self.response_max.store(bytes, Relaxed);
+        }
+    }
     /// `srst`: latencies and packets count from here on (reference `ServerStats.reset`).
     pub fn reset(&self) {
         self.packets_received.store(0, Relaxed);
         self.packets_sent.store(0, Relaxed);
+        for size in [&self.response_last, &self.response_min, &self.response_max] {
+            size.store(0, Relaxed);
+        }
         self.read_latency.reset();
         self.update_latency.reset();
     }

@@ -1,0 +1,236 @@
+//! Four-letter words over real sockets, in the shapes that release 3.9.5 answers in (captured from a live one).
+
+mod common;
+
+use common::*;
+use std::collections::BTreeSet;
+
+/// Replaces runs of digits, so that shapes can be compared.
+fn shape(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '0'..='9' if out.ends_with('9') => {}
+            '0'..='9' => out.push('9'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[test]
+fn words_that_need_no_server() {
+    let server = TestServer::start("");
+    assert_eq!(server.ask("ruok"), "imok");
+    assert_eq!(server.ask("isro"), "rw");
+    assert_eq!(server.ask("gtmk"), "306");
+    assert_eq!(server.ask_bytes(b"stmk\0\0\0\0\0\0\0\x07"), "7");
+    assert_eq!(server.ask("gtmk"), "7");
+    assert_eq!(server.ask("srst"), "Server stats reset.\n");
+    assert_eq!(server.ask("crst"), "Connection stats reset.\n");
+}
+
+#[test]
+fn a_word_that_comes_in_pieces_is_answered() {
+    use std::io::{Read, Write};
+    let server = TestServer::start("");
+    let mut socket = server.socket();
+    for byte in b"ruok" {
+        socket.write_all(&[*byte]).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "imok");
+}
+
+#[test]
+fn srvr_and_stat() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/a", b"", 0));
+    let srvr = server.ask("srvr");
+    let lines: Vec<&str> = srvr.lines().collect();
+    assert!(lines[0].starts_with("Zookeeper version: 3.9.5-"), "{srvr}");
+    let shapes: Vec<String> = lines[1..].iter().map(|line| shape(line)).collect();
+    assert!(shapes[0].starts_with("Latency min/avg/max: 9/9.9/9"), "{srvr}");
+    assert_eq!(
+        shapes[1..],
+        [
+            "Received: 9",
+            "Sent: 9",
+            "Connections: 9",
+            "Outstanding: 9",
+            "Zxid: 9x9",
+            "Mode: standalone",
+            "Node count: 9"
+        ]
+    );
+    assert!(srvr.contains("\nZxid: 0x2\n") && srvr.ends_with("Node count: 6\n"), "{srvr}");
+
+    let stat = server.ask("stat");
+    let lines: Vec<String> = stat.lines().map(shape).collect();
+    assert_eq!(lines[1], "Clients:");
+    assert_eq!(lines[2], " /9.9.9.9:9[9](queued=9,recved=9,sent=9)");
+    assert_eq!(lines[4], "", "{stat}");
+}
+
+#[test]
+fn cons_tells_what_a_connection_did_last() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/a", b"", 0));
+    client.call(&get(2, "/a", false));
+    client.call(&request(-2, PING, b""));
+    client.call(&get(3, "/a", false));
+    let cons = server.ask("cons");
+    let lines: Vec<&str> = cons.lines().collect();
+    let mine = lines.iter().find(|line| line.contains(",sid=")).unwrap();
+    let expected = format!("(queued=0,recved=5,sent=5,sid=0x{:x},lop=GETD,est=", client.session);
+    assert!(mine.contains(&expected), "{cons}");
+    assert!(mine.contains(",to=10000,lcxid=0x3,lzxid=0x2,lresp="), "{cons}");
+    let tail = shape(mine.split(",lresp=").nth(1).unwrap());
+    assert_eq!(tail, "9,llat=9,minlat=9,avglat=9,maxlat=9)");
+    assert!(cons.ends_with("\n\n"), "a blank line at the end");
+
+    server.ask("crst");
+    let cons = server.ask("cons");
+    assert!(cons.contains("recved=0,sent=0,sid="), "{cons}");
+    assert!(cons.contains(",lop=NA,est="), "{cons}");
+    assert!(cons.contains(",to=10000,lzxid=0xffffffffffffffff,lresp=0,"), "{cons}");
+}
+
+#[test]
+fn the_handshake_is_an_operation_too() {
+    let server = TestServer::start("");
+    let _client = server.client();
+    let cons = server.ask("cons");
+    assert!(cons.contains("recved=1,sent=1,sid=") && cons.contains(",lop=SESS,"), "{cons}");
+}
+
+#[test]
+fn watches_are_listed_by_session_and_by_path() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/e", b"", 1));
+    client.call(&get(2, "/e", true));
+    let mut exists = text("/nope");
+    exists.push(1);
+    client.call(&request(3, 3, &exists));
+    let session = client.session;
+    assert_eq!(server.ask("wchs"), "1 connections watching 2 paths\nTotal watches:2\n");
+    assert_eq!(server.ask("wchc"), format!("0x{session:x}\n\t/e\n\t/nope\n\n"));
+    assert_eq!(server.ask("wchp"), format!("/e\n\t0x{session:x}\n/nope\n\t0x{session:x}\n\n"));
+}
+
+#[test]
+fn dump_lists_sessions_ephemerals_and_connections() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/e", b"", 1));
+    let dump = server.ask("dump");
+    let session = format!("0x{:x}", client.session);
+    let lines: Vec<String> = dump.replace(&session, "SID").lines().map(shape).collect();
+    assert_eq!(lines[..2], ["SessionTracker dump:", "Session Sets (9)/(9):"]);
+    assert!(lines[2].starts_with("9 expire at ") && lines[2].ends_with(" UTC 9:"), "{dump}");
+    assert_eq!(
+        lines[3..8],
+        ["\tSID", "ephemeral nodes dump:", "Sessions with Ephemerals (9):", "SID:", "\t/e"],
+        "{dump}"
+    );
+    assert_eq!(lines[8], "Connections dump:");
+    assert_eq!(lines[9], "Connections Sets (9)/(9):");
+    assert!(lines.iter().any(|line| line == "\tip: /9.9.9.9:9 sessionId: SID"), "{dump}");
+}
+
+#[test]
+fn conf_shows_the_settings() {
+    let server = TestServer::start("maxClientCnxns=17");
+    let conf = server.ask("conf");
+    let keys: Vec<&str> = conf.lines().map(|line| line.split('=').next().unwrap()).collect();
+    assert_eq!(
+        keys,
+        [
+            "clientPort",
+            "secureClientPort",
+            "dataDir",
+            "dataDirSize",
+            "dataLogDir",
+            "dataLogSize",
+            "tickTime",
+            "maxClientCnxns",
+            "minSessionTimeout",
+            "maxSessionTimeout",
+            "clientPortListenBacklog",
+            "serverId"
+        ]
+    );
+    for line in [
+        "secureClientPort=-1",
+        "dataDir=/data/version-2",
+        "maxClientCnxns=17",
+        "tickTime=2000",
+        "minSessionTimeout=4000",
+        "maxSessionTimeout=40000",
+        "clientPortListenBacklog=-1",
+        "serverId=0",
+    ] {
+        assert!(conf.lines().any(|l| l == line), "{line} in {conf}");
+    }
+}
+
+#[test]
+fn envi_and_dirs_have_their_keys() {
+    let server = TestServer::start("");
+    let envi = server.ask("envi");
+    assert!(envi.starts_with("Environment:\nzookeeper.version=3.9.5-"), "{envi}");
+    for key in ["host.name", "java.version", "os.name", "os.arch", "user.name", "user.dir", "os.memory.max"] {
+        assert!(envi.lines().any(|line| line.starts_with(&format!("{key}="))), "{key} in {envi}");
+    }
+    assert_eq!(shape(&server.ask("dirs")), "datadir_size: 9\nlogdir_size: 9\n");
+}
+
+#[test]
+fn mntr_has_every_name_of_the_reference() {
+    let server = TestServer::start("");
+    let mntr = server.ask("mntr");
+    let ours: BTreeSet<&str> =
+        mntr.lines().map(|line| line.strip_prefix("zk_").unwrap().split('\t').next().unwrap()).collect();
+    let theirs: BTreeSet<&str> = include_str!("mntr-3.9.5.txt").lines().collect();
+    assert_eq!(theirs.difference(&ours).collect::<Vec<_>>(), Vec::<&&str>::new(), "missing");
+    assert_eq!(ours.len(), mntr.lines().count(), "each name once");
+}
+
+#[test]
+fn mntr_counts() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/a", b"x", 0));
+    client.call(&get(2, "/a", true));
+    client.call(&set(3, "/a", b"y"));
+    client.receive();
+    for (name, value) in [
+        ("znode_count", "6"),
+        ("watch_count", "0"),
+        ("global_sessions", "1"),
+        ("server_state", "standalone"),
+        ("connection_request_count", "1"),
+        ("cnt_node_changed_watch_count", "1"),
+    ] {
+        assert_eq!(server.figure(name), value, "{name}");
+    }
+    for name in
+        ["packets_received", "packets_sent", "cnt_readlatency", "cnt_updatelatency", "cnt_fsynctime", "response_bytes"]
+    {
+        assert_ne!(server.figure(name), "0", "{name}");
+    }
+    assert_ne!(server.figure("last_client_response_size"), "-1");
+}
+
+#[test]
+fn words_outside_of_the_whitelist_are_not_run() {
+    let server = TestServer::start("4lw.commands.whitelist=ruok");
+    assert_eq!(server.ask("ruok"), "imok");
+    assert!(server.ask("srvr").starts_with("Zookeeper version"), "always allowed");
+    assert_eq!(server.ask("stat"), "stat is not executed because it is not in the whitelist.\n");
+}
