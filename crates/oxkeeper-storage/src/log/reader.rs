@@ -12,8 +12,8 @@ use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes read from the file at once.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes read from the file at once. Larger ones are no faster: their memory comes from the kernel anew each time.
+const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes: the unit in which a crash may lose parts of a write. The log is zero where it was never written, so a piece
 /// of this size that is all zeros inside a record was not written (the same test as in etcd's log).
 const SECTOR_BYTES: u64 = 512;
@@ -82,8 +82,9 @@ pub struct LogFileReader {
     path: PathBuf,
     /// Where the record after the last one returned starts.
     offset: u64,
-    /// Bytes of the file from `offset` on, read ahead.
-    ahead: Bytes,
+    /// Bytes read ahead; those from `at` on are the file's from `offset` on.
+    chunk: Bytes,
+    at: usize,
     /// Length of the file when it was last asked for.
     length: u64,
 }
@@ -97,7 +98,7 @@ impl LogFileReader {
         let n = file.read_at(0, &mut header).map_err(|e| StorageError::io("read", path, e))?;
         if header[..4] == format::MAGIC && n == HEADER_BYTES {
             let (path, offset) = (path.to_path_buf(), HEADER_BYTES as u64);
-            return Ok(Opened::Log(LogFileReader { file, path, offset, ahead: Bytes::new(), length }));
+            return Ok(Opened::Log(LogFileReader { file, path, offset, chunk: Bytes::new(), at: 0, length }));
         }
         let written = header.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
         if header[..written] == format::header()[..written] {
@@ -126,7 +127,7 @@ impl LogFileReader {
             Next::Record(record) => return Ok(Next::Record(record)),
             Next::Stop(stop) => stop,
         };
-        self.ahead = Bytes::new();
+        self.forget_ahead();
         Ok(Next::Stop(stop))
     }
 
@@ -134,21 +135,20 @@ impl LogFileReader {
         let offset = self.offset;
         let have = self.fill(RECORD_HEAD_BYTES)?;
         if have < RECORD_HEAD_BYTES {
-            return Ok(Next::Stop(if self.ahead.iter().all(|b| *b == 0) {
+            return Ok(Next::Stop(if self.ahead().iter().all(|b| *b == 0) {
                 Stop::Clean { offset }
             } else {
                 torn(offset, "a record", format!("{have} bytes and the end of the file"))
             }));
         }
-        let checksum = i64::from_be_bytes(self.ahead[..8].try_into().expect("8 bytes"));
-        let length = i32::from_be_bytes(self.ahead[8..12].try_into().expect("4 bytes"));
+        let head: [u8; RECORD_HEAD_BYTES] = self.ahead()[..RECORD_HEAD_BYTES].try_into().expect("as long as that");
+        let length = i32::from_be_bytes(head[8..].try_into().expect("4 bytes"));
         if length == 0 {
             return Ok(Next::Stop(Stop::Clean { offset }));
         }
         if length < format::BODY_BYTES_MIN as i32 {
             let (expected, got) = (format!("a length of at least {}", format::BODY_BYTES_MIN), length.to_string());
-            let torn = has_unwritten_sector(offset, &self.ahead[..RECORD_HEAD_BYTES]);
-            return Ok(Next::Stop(match torn {
+            return Ok(Next::Stop(match has_unwritten_sector(offset, &head) {
                 true => Stop::Torn { offset, expected, got },
                 false => Stop::Bad { offset, expected, got },
             }));
@@ -161,33 +161,40 @@ impl LogFileReader {
             let left = self.length.saturating_sub(offset);
             return Ok(Next::Stop(torn(offset, format!("a record of {total} bytes"), format!("{left} bytes"))));
         }
-        let record = self.ahead.slice(..total);
-        if let Some(stop) = judge(offset, &record, checksum) {
+        if let Some(stop) = judge(offset, &self.ahead()[..total]) {
             return Ok(Next::Stop(stop));
         }
-        let body = record.slice(RECORD_HEAD_BYTES..total - 1);
-        self.ahead = self.ahead.slice(total..);
+        let body = self.chunk.slice(self.at + RECORD_HEAD_BYTES..self.at + total - 1);
+        self.at += total;
         self.offset += total as u64;
         Ok(Next::Record(RawRecord { offset, zxid: format::body_zxid(&body), body }))
     }
 
-    /// Makes at least `wanted` bytes from `offset` on available in `ahead`, fewer only at the end of the file.
+    fn ahead(&self) -> &[u8] {
+        &self.chunk[self.at..]
+    }
+
+    fn forget_ahead(&mut self) {
+        (self.chunk, self.at) = (Bytes::new(), 0);
+    }
+
+    /// Makes at least `wanted` bytes from `offset` on available, fewer only at the end of the file.
     fn fill(&mut self, wanted: usize) -> StorageResult<usize> {
-        if self.ahead.len() >= wanted {
-            return Ok(self.ahead.len());
+        let kept = self.ahead().len();
+        if kept >= wanted {
+            return Ok(kept);
         }
-        let kept = self.ahead.len();
         // The room is zeroed before it is read into: no more of it than the file can fill.
         let rest = self.length.saturating_sub(self.offset) as usize;
         let mut chunk = vec![0; wanted.max(CHUNK_BYTES.min(rest))];
-        chunk[..kept].copy_from_slice(&self.ahead);
+        chunk[..kept].copy_from_slice(self.ahead());
         let n = self
             .file
             .read_at(self.offset + kept as u64, &mut chunk[kept..])
             .map_err(|e| StorageError::io("read", &self.path, e))?;
         chunk.truncate(kept + n);
-        self.ahead = Bytes::from(chunk);
-        Ok(self.ahead.len())
+        (self.chunk, self.at) = (Bytes::from(chunk), 0);
+        Ok(kept + n)
     }
 
     /// Looks at what follows a stop, in the next `window` bytes. Tells a torn tail from damage.
@@ -226,7 +233,8 @@ fn holds_record(bytes: &[u8]) -> bool {
 }
 
 /// What is wrong with a record that is as long as it claims; `None` if nothing is.
-fn judge(offset: u64, record: &[u8], checksum: i64) -> Option<Stop> {
+fn judge(offset: u64, record: &[u8]) -> Option<Stop> {
+    let checksum = i64::from_be_bytes(record[..8].try_into().expect("8 bytes"));
     let (end, body) = (record[record.len() - 1], &record[RECORD_HEAD_BYTES..record.len() - 1]);
     let actual = i64::from(format::adler32(body));
     if end == format::RECORD_END && actual == checksum {
@@ -364,7 +372,7 @@ impl LogFileReader {
     fn step_back(&mut self, record: &RawRecord) {
         assert_eq!(record.end(), self.offset, "only the last record can be returned again");
         self.offset = record.offset;
-        self.ahead = Bytes::new();
+        self.forget_ahead();
     }
 }
 
