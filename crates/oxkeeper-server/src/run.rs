@@ -8,12 +8,13 @@ use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
 use crate::disk_thread::{self, DiskQueue};
 use crate::handover::Handover;
+use crate::options::FileOptions;
 use crate::recovery::{self, Loaded};
 use crate::settings::Settings;
 use crate::shared::{CoreEvent, IoHandle, Shared};
 use crate::snapshot_thread::{self, SnapshotJobs};
 use oxkeeper_replica::{Replica, WatchTable};
-use oxkeeper_storage::{Disk, StorageError};
+use oxkeeper_storage::{DirLock, Disk, StorageError, StorageResult};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub struct Running {
     snapshot_thread: JoinHandle<()>,
     /// Where clients connect; `None` where there is no client port.
     pub client_address: Option<SocketAddr>,
+    /// Nobody else may use the files meanwhile.
+    _directory: Option<DirLock>,
 }
 
 /// Why a server did not start. The text says what to do.
@@ -59,6 +62,7 @@ impl StartError {
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
     let Settings { replica: options, edge, files } = settings;
     let clock = Clock::default();
+    let directory = lock_directory(&files)?;
     let Loaded { state, persister, replayed, snapshot_wanted, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
     let replica = Replica::new(options.clone(), &state, replayed, snapshot_wanted, now);
@@ -132,7 +136,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
         io.push(Builder::new().name(format!("io-{index}")).spawn(move || thread.run())?);
     }
-    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address })
+    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address, _directory: directory })
 }
 
 impl Running {
@@ -154,6 +158,15 @@ impl Running {
         // A snapshot under way is finished: its jobs end with the core.
         join(self.snapshot_thread);
     }
+}
+
+/// Where the directory is missing and may not be made, recovery says so.
+fn lock_directory(files: &FileOptions) -> StorageResult<Option<DirLock>> {
+    let data_dir = files.dirs.snapshots.parent().unwrap_or(Path::new("."));
+    if files.recover.directory_autocreate {
+        std::fs::create_dir_all(data_dir).map_err(|e| StorageError::io("create directory", data_dir, e))?;
+    }
+    if data_dir.is_dir() { DirLock::take(data_dir).map(Some) } else { Ok(None) }
 }
 
 fn absolute(dir: &Path) -> PathBuf {

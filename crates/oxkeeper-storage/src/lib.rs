@@ -7,6 +7,7 @@
 //! Writing: [`persist`] (log, epochs), [`snapshot`]. Reading: [`recover`] at start, [`log::LogReader`] for learners.
 //! Housekeeping: [`purge`].
 
+pub mod dir_lock;
 pub mod disk;
 pub mod epoch_file;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod real_disk;
 pub mod recover;
 pub mod snapshot;
 
+pub use dir_lock::DirLock;
 pub use disk::{Disk, DiskFile};
 pub use error::{StorageError, StorageResult};
 pub use names::{Compression, Dirs};
