@@ -1,6 +1,7 @@
 //! Starts and stops servers: the reference by its script, a candidate by a command. Each on a fresh directory and a free
 //! port of 127.0.0.1; stopped by its own process id, and its directory removed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -8,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer after its start.
@@ -285,10 +287,17 @@ fn new_dir() -> Result<PathBuf, ServerError> {
 }
 
 fn free_port() -> Result<u16, ServerError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| ServerError::Io { doing: "find", what: "a free port".into(), error })
+    // The system may name a port again before the server that it was picked for has bound it.
+    static PICKED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map(|address| address.port())
+            .map_err(|error| ServerError::Io { doing: "find", what: "a free port".into(), error })?;
+        if PICKED.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 /// Sends a four-letter word and reads the whole answer.

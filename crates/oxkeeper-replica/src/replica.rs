@@ -59,10 +59,10 @@ struct Snapshots {
 
 impl Replica {
     /// A standalone server on a recovered state. `replayed` transactions came from the log: they count towards the next
-    /// snapshot.
-    pub fn new(options: Options, state: &State, replayed: u64, now: Now) -> Replica {
+    /// snapshot; `snapshot_wanted` asks for one at once.
+    pub fn new(options: Options, state: &State, replayed: u64, snapshot_wanted: bool, now: Now) -> Replica {
         let mut policy = SnapshotPolicy::new(options.snap_count, options.snap_size_limit_bytes, options.seed);
-        let mut due = false;
+        let mut due = snapshot_wanted;
         for _ in 0..replayed {
             due |= policy.logged(0);
         }

@@ -14,6 +14,8 @@ pub struct Loaded {
     pub persister: Persister,
     /// Transactions that came from the log.
     pub replayed: u64,
+    /// The log was read without a snapshot (`snapshot.trust.empty`): one is to be written soon.
+    pub snapshot_wanted: bool,
     pub took: Duration,
 }
 
@@ -22,7 +24,7 @@ pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
     let start = Instant::now();
     let Recovered { tree, last, report, .. } = recover(disk.clone(), &files.dirs, &files.recover)?;
     tell(&report);
-    let replayed = report.log.transactions;
+    let (replayed, snapshot_wanted) = (report.log.transactions, report.snapshot_wanted);
     let took = start.elapsed();
     tracing::info!(
         "recovered {} nodes, {} sessions at zxid {last} in {} ms, {replayed} transactions of them from the log",
@@ -31,7 +33,7 @@ pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
         took.as_millis(),
     );
     let log = LogWriter::new(disk, files.dirs.clone(), files.log.clone(), tree.last_processed());
-    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, took })
+    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, snapshot_wanted, took })
 }
 
 /// Everything out of the ordinary gets a line.

@@ -59,9 +59,9 @@ impl StartError {
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
     let Settings { replica: options, edge, files } = settings;
     let clock = Clock::default();
-    let Loaded { state, persister, replayed, took } = recovery::load(disk.clone(), &files)?;
+    let Loaded { state, persister, replayed, snapshot_wanted, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
-    let replica = Replica::new(options.clone(), &state, replayed, now);
+    let replica = Replica::new(options.clone(), &state, replayed, snapshot_wanted, now);
     let mut listener = match edge.client_address {
         None => None,
         Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),

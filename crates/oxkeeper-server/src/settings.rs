@@ -38,8 +38,8 @@ fn millis(ms: impl Into<u64>) -> Millis {
 }
 
 fn owner_rules(config: &Config) -> OwnerRules {
-    let emulate = config.properties.get("zookeeper.emulate353TTLNodes").is_some_and(|v| v.eq_ignore_ascii_case("true"));
-    OwnerRules { extended_types: config.tree.extended_types, emulate_353_ttl: emulate }
+    let tree = &config.tree;
+    OwnerRules { extended_types: tree.extended_types, emulate_353_ttl: tree.emulate_353_ttl_nodes }
 }
 
 fn replica(config: &Config, seed: u64) -> Options {
@@ -76,7 +76,7 @@ fn auth(security: &Security, config: &Config) -> AuthOptions {
         digest_enabled: security.digest_enabled,
         digest_algorithm: digest_algorithm(&security.digest_algorithm),
         super_digest: security.super_digest.as_ref().map(|s| s.reveal().to_owned()),
-        x509_super_user: config.properties.get("zookeeper.X509AuthenticationProvider.superUser").cloned(),
+        x509_super_user: security.x509_super_user.clone(),
         x509_enabled: config.client.secure_client_address.is_some() || provider("X509AuthenticationProvider"),
         sasl_enabled: provider("SASLAuthenticationProvider"),
         sasl_super_users: security.sasl_super_users.clone(),

@@ -125,3 +125,33 @@ fn allocate(file: &File, length: u64) -> io::Result<()> {
 fn allocate(file: &File, length: u64) -> io::Result<()> {
     file.set_len(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_do_what_the_contract_says() {
+        let dir = std::env::temp_dir().join(format!("oxkeeper-real-disk-{}", std::process::id()));
+        let (a, b) = (dir.join("sub/a"), dir.join("sub/b"));
+        RealDisk.create_dir_all(&dir.join("sub")).unwrap();
+        let file = RealDisk.create(&a).unwrap();
+        file.write_at(3, b"xyz").unwrap();
+        file.allocate(1 << 20).unwrap();
+        file.sync_data().unwrap();
+        let mut bytes = [1; 8];
+        assert_eq!(RealDisk.open_read(&a).unwrap().read_at(0, &mut bytes).unwrap(), 8);
+        assert_eq!((&bytes, file.length().unwrap()), (b"\0\0\0xyz\0\0", 1 << 20));
+        file.set_length(5).unwrap();
+        assert_eq!(file.read_at(3, &mut bytes).unwrap(), 2);
+        RealDisk.rename(&a, &b).unwrap();
+        RealDisk.sync_dir(&dir.join("sub")).unwrap();
+        assert_eq!(RealDisk.list(&dir.join("sub")).unwrap(), [DirEntry { name: "b".into(), length: 5 }]);
+        assert!(RealDisk.list(&dir).unwrap().is_empty(), "directories are not listed");
+        assert_eq!(RealDisk.open(&a).err().unwrap().kind(), io::ErrorKind::NotFound);
+        assert_eq!(RealDisk.create(&b).unwrap().length().unwrap(), 0, "made empty");
+        RealDisk.remove(&b).unwrap();
+        assert!(!RealDisk.exists(&b) && RealDisk.is_dir(&dir));
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}

@@ -1,13 +1,20 @@
 //! Random programs of log writes on a disk that fails: what was acknowledged is there afterwards, and nothing that was never
 //! written. The faults are argued in `fault_disk`.
 
+use bytes::Bytes;
+use oxkeeper_proto::txn::{DIGEST_VERSION, Txn, TxnDigest, TxnEntry, TxnHeader};
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk, Loss, Random};
 use oxkeeper_storage::log::replay::replay_log;
 use oxkeeper_storage::log::{LogOptions, LogWriter};
 use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH};
-use oxkeeper_storage::{Dirs, Disk, Persister, StorageError, epoch_file::read_epoch};
+use oxkeeper_storage::purge::purge;
+use oxkeeper_storage::snapshot::{SnapshotOptions, write_frozen};
+use oxkeeper_storage::{Compression, Dirs, Disk, Persister, RecoverOptions, Recovered, StorageError};
+use oxkeeper_storage::{epoch_file::read_epoch, recover};
+use oxkeeper_tree::Tree;
+use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::persist::{Persist, Persisted};
-use oxkeeper_types::{Epoch, Zxid};
+use oxkeeper_types::{Epoch, OpCode, SessionId, Zxid};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,7 +100,7 @@ impl World {
         // Bodies differ from life to life, and some are zeros: those must not pass for padding.
         let fill = self.random.below(3) as u8 * 0x55;
         body.extend(std::iter::repeat_n(fill, length));
-        body.extend_from_slice(&self.random.next().to_be_bytes());
+        body.extend_from_slice(&self.random.draw().to_be_bytes());
         body.into()
     }
 
@@ -148,12 +155,7 @@ impl World {
                 }
             }
         }
-        let loss = match self.random.below(6) {
-            0 => Loss::Nothing,
-            1 => Loss::Everything,
-            _ => Loss::Random(self.random.next()),
-        };
-        self.disk.crash(loss);
+        self.disk.crash(loss(&mut self.random));
         self.disk.heal();
         self.kills += 1;
     }
@@ -204,4 +206,115 @@ fn acknowledged_writes_survive_kills_lost_writes_torn_writes_and_failing_calls()
 #[test]
 fn one_seed() {
     run(1, 15);
+}
+
+/// A whole standalone server's life with files: transactions, snapshots of every packing, purges, recoveries that are
+/// themselves interrupted. After each recovery the tree is that of some moment at or after the last acknowledgement.
+fn run_with_snapshots(seed: u64, lives: usize) -> usize {
+    let mut random = Random(seed ^ 0x5eed);
+    let (disk, dirs) = (FaultDisk::new(), Dirs::new(Path::new("/d"), None));
+    let (shared, mut kills): (Arc<dyn Disk>, _) = (Arc::new(disk.clone()), 0);
+    let options = RecoverOptions::default();
+    // The digest after every transaction, and how many of them must be there.
+    let mut digests = vec![Tree::new(options.tree).digest()];
+    let mut acknowledged = 0;
+    for _ in 0..lives {
+        if random.below(3) == 0 {
+            disk.fail_call(1 + random.below(12) as u64, Fault::Stop);
+        }
+        let state = loop {
+            match recover(shared.clone(), &dirs, &options) {
+                Ok(state) => break state,
+                Err(StorageError::Io { .. }) => {}
+                Err(e) => panic!("seed {seed}, kill {kills}: recovery refused: {e}"),
+            }
+            disk.crash(loss(&mut random));
+            kills += 1;
+        };
+        let Recovered { mut tree, last, .. } = state;
+        let found = last.0 as usize;
+        assert!(found >= acknowledged, "seed {seed}, kill {kills}: {found} transactions, {acknowledged} acknowledged");
+        assert!(found < digests.len(), "seed {seed}, kill {kills}: transaction {found} was never written");
+        assert_eq!(tree.digest(), digests[found], "seed {seed}, kill {kills}: another tree at {found}");
+        digests.truncate(found + 1);
+        acknowledged = found;
+
+        let log = LogOptions { preallocate_bytes: 4096, ..LogOptions::default() };
+        let mut persister = Persister::new(LogWriter::new(shared.clone(), dirs.clone(), log, last));
+        if random.below(4) == 0 {
+            disk.fail_call(1 + random.below(60) as u64, Fault::Once(ErrorKind::Other));
+        } else {
+            disk.fail_call(1 + random.below(60) as u64, Fault::Stop);
+        }
+        for _ in 0..30 {
+            let batch: Vec<Persist> = (0..1 + random.below(5)).map(|_| transact(&mut tree, &mut random)).collect();
+            digests.extend(batch.iter().map(digest_of));
+            if persister.persist(&batch).is_err() {
+                break;
+            }
+            acknowledged = digests.len() - 1;
+            if random.below(4) == 0 {
+                let compression = [Compression::None, Compression::Gzip, Compression::Snappy][random.below(3)];
+                let options = SnapshotOptions { compression, ..SnapshotOptions::default() };
+                let roll = random.below(2) == 0;
+                // A snapshot that fails is not the end: the next one may do.
+                let _ = write_frozen(shared.clone(), &dirs, &mut tree, &options);
+                if roll && persister.persist(&[Persist::RollLog]).is_err() {
+                    break;
+                }
+            }
+            if random.below(10) == 0 {
+                let _ = purge(&disk, &dirs, 3);
+            }
+        }
+        disk.crash(loss(&mut random));
+        kills += 1;
+    }
+    kills
+}
+
+fn loss(random: &mut Random) -> Loss {
+    match random.below(6) {
+        0 => Loss::Nothing,
+        1 => Loss::Everything,
+        _ => Loss::Random(random.draw()),
+    }
+}
+
+/// Applies one random transaction and gives it as the log wants it, with the digest it leads to.
+fn transact(tree: &mut Tree, random: &mut Random) -> Persist {
+    let zxid = tree.last_processed().next().expect("few transactions");
+    let path = format!("/n{}", random.below(40));
+    let data = Some(Bytes::from(vec![random.draw() as u8; random.below(400)]));
+    let txn = match (tree.contains(&path), random.below(3)) {
+        (false, 0) => Txn::Error { code: -101 },
+        (false, _) => {
+            let (op, acl, ephemeral, parent_cversion) = (OpCode::Create, open_acl(), false, -1);
+            Txn::Create { op, path, data, acl, ephemeral, parent_cversion }
+        }
+        (true, 0) => Txn::Delete { op: OpCode::Delete, path },
+        (true, _) => {
+            let version = tree.node(&path).expect("contained").stat().version + 1;
+            Txn::SetData { op: OpCode::SetData, path, data, version }
+        }
+    };
+    let header = TxnHeader { session: SessionId(7), cxid: 0, zxid, time: 1_700_000_000_000 };
+    let mut entry = TxnEntry { header, txn, digest: None };
+    tree.apply(&entry, &mut Vec::new());
+    entry.digest = Some(TxnDigest { version: DIGEST_VERSION, tree_digest: tree.digest() });
+    let mut bytes = Vec::new();
+    entry.write(&mut bytes);
+    Persist::Append { zxid, txn: bytes.into() }
+}
+
+/// The digest that a transaction carries.
+fn digest_of(request: &Persist) -> u64 {
+    let Persist::Append { txn, .. } = request else { unreachable!("only appends are made") };
+    TxnEntry::read(&Bytes::copy_from_slice(txn)).expect("just written").digest.expect("just given").tree_digest
+}
+
+#[test]
+fn a_server_with_snapshots_comes_back_as_it_was_after_every_crash() {
+    let kills: usize = (0..120).map(|seed| run_with_snapshots(seed, 12)).sum();
+    assert!(kills >= 1440, "{kills} kills");
 }

@@ -126,7 +126,7 @@ fn records_are_written_with_the_bytes_of_the_reference() {
         let mut writer = LogWriter::new(Arc::new(disk.clone()), ours.clone(), options, Zxid::ZERO);
         for log in list_logs(&disk, &dirs.logs).unwrap() {
             let Opened::Log(mut reader) = LogFileReader::open(&disk, &log.path).unwrap() else { panic!("no header") };
-            while let Next::Record(record) = reader.next().unwrap() {
+            while let Next::Record(record) = reader.read_next().unwrap() {
                 let entry = TxnEntry::read(&record.body).unwrap();
                 ops.insert(entry.txn.op());
                 let mut again = Vec::new();

@@ -149,10 +149,8 @@ fn the_marker_outlives_a_crash_before_the_first_snapshot() {
         if done {
             break;
         }
-        assert_eq!(
-            server.disk.copy().bytes_of(Path::new("/data/initialize")).is_some() || server.snapshots() == [0],
-            true
-        );
+        let marked = server.disk.exists(Path::new("/data/initialize"));
+        assert!(marked || server.snapshots() == [0], "stopped at call {call}");
     }
     assert_eq!(server.recover().unwrap().last, Zxid::ZERO);
 }
@@ -354,7 +352,7 @@ fn purge_counts_only_snapshots_that_look_whole_and_needs_a_good_one() {
 #[test]
 fn purge_with_fewer_snapshots_than_to_keep_removes_nothing() {
     let server = Server::with_history(1..=10, &[5]);
-    assert_eq!(purge(&server.disk, &server.dirs, 3).unwrap().removed, [PathBuf::new(); 0]);
+    assert!(purge(&server.disk, &server.dirs, 3).unwrap().removed.is_empty());
     assert_eq!((server.snapshots(), server.logs()), (vec![5, 0], vec![1, 6]));
 }
 

@@ -222,7 +222,8 @@ impl ImageLoader {
             self.parent = NodeId::ROOT;
             return Ok(());
         }
-        let split = path.rsplit_once('/').filter(|(_, name)| !name.is_empty());
+        // "/" is another name of the root for lookups, so "//a" would pass for "/a" under the wrong digest.
+        let split = path.rsplit_once('/').filter(|(parent, name)| !name.is_empty() && !parent.ends_with('/'));
         let Some((parent_path, name)) = split else {
             return Err(LoadErrorKind::BadPath { path: named(path) });
         };

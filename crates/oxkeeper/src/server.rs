@@ -37,6 +37,9 @@ pub fn run(arguments: &ServerArguments) -> ExitCode {
         }
     };
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if config.admin.enabled {
+        tracing::info!("commands over HTTP (admin.enableServer) are not built yet; the four-letter words answer");
+    }
     if config.ensemble.is_some() {
         tracing::error!(
             "this release runs standalone servers only: the configuration lists the members of an ensemble"

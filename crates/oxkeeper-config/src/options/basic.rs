@@ -5,13 +5,15 @@ use super::*;
 pub(super) const ROWS: &[OptionDef] = &[
     z("clientPort", port_unset(), "Plain client port; 0 takes any free one."),
     z("clientPortAddress", Kind::Host { default: "all addresses" }, "Address that clientPort listens at."),
-    z("secureClientPort", port_unset(), "TLS client port; 0 takes any free one."),
-    z("secureClientPortAddress", Kind::Host { default: "all addresses" }, "Address that secureClientPort listens at."),
+    z("secureClientPort", port_unset(), "TLS client port; 0 takes any free one.").not_yet(),
+    z("secureClientPortAddress", Kind::Host { default: "all addresses" }, "Address that secureClientPort listens at.")
+        .not_yet(),
     z(
         "observerMasterPort",
         Kind::Int { unit: Unit::Port, min: MIN_INT, max: 65535, default: Some(0), unset: "" },
         "Port where a follower serves observers; 0 switches it off.",
-    ),
+    )
+    .not_yet(),
     z(
         "clientPortListenBacklog",
         int(Unit::Count, -1, -1),
@@ -66,11 +68,12 @@ pub(super) const ROWS: &[OptionDef] = &[
     z("syncEnabled", flag(true), "Whether observers write logs and snapshots.")
         .also(&["zookeeper.observer.syncEnabled"]),
     g("forceSync", Kind::Word { word: "no", sets: false }, "Sync logs to disk before answering; 'no' risks data."),
-    g("flushDelay", long(Unit::Ms, 0, 0), "How long a transaction may wait for others to share a sync with."),
+    g("flushDelay", long(Unit::Ms, 0, 0), "How long a transaction may wait for others to share a sync with.").not_yet(),
     g(
         "maxWriteQueuePollTime",
         Kind::Int { unit: Unit::Ms, min: 0, max: i64::MAX, default: None, unset: "flushDelay / 3" },
         "How long to wait for another transaction before a sync.",
-    ),
+    )
+    .not_yet(),
     g("maxBatchSize", int(Unit::Count, 0, 1000), "Transactions that share a sync at most; 0 is no limit."),
 ];

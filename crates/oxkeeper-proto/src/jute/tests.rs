@@ -20,10 +20,7 @@ fn null_and_empty_are_distinct() {
 fn characters_beyond_the_basic_plane_are_written_as_two_surrogates() {
     let bytes = written(|w| w.string("a\u{1f600}"));
     assert_eq!(bytes, [0, 0, 0, 7, b'a', 0xed, 0xa0, 0xbd, 0xed, 0xb8, 0x80]);
-    assert_eq!(
-        Reader::unbounded(&bytes).string().unwrap().unwrap(),
-        "a\u{fffd}\u{fffd}"
-    );
+    assert_eq!(Reader::unbounded(&bytes).string().unwrap().unwrap(), "a\u{fffd}\u{fffd}");
 }
 
 #[test]

@@ -11,7 +11,8 @@ impl<W: WatchAccess> Reading<'_, W> {
     pub(super) fn get_ephemerals(&self, r: &mut Reader, w: &mut Writer) -> Result<(), Refusal> {
         let request = GetEphemeralsRequest::read(r)?;
         let prefix = request.prefix.as_deref().unwrap_or_default();
-        let all = matches!(prefix.trim(), "" | "/");
+        // Java trims what is not above a blank.
+        let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
         let paths: Vec<String> =
             self.state.tree.ephemerals_of(self.caller.session).filter(|p| all || p.starts_with(prefix)).collect();
         w.strings(&paths);

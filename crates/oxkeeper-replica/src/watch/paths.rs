@@ -101,7 +101,9 @@ impl Paths {
     pub fn insert(&mut self, hash: PathHash, path: &str, word: Word) -> PathId {
         let length = u32::try_from(path.len()).ok().filter(|&n| n != FREE);
         let length = length.unwrap_or_else(|| panic!("a path of {} bytes in one request", path.len()));
-        let entry = Entry { start: self.bytes.len() as u64, length, word: word.0 };
+        // The empty path (another name of the root) lies at the front: the end of the string may be cut off behind it.
+        let start = if path.is_empty() { 0 } else { self.bytes.len() as u64 };
+        let entry = Entry { start, length, word: word.0 };
         self.bytes.push_str(path);
         let id = match self.first_free {
             FREE => {
@@ -160,5 +162,25 @@ impl Paths {
             }
             (self.bytes, self.hole_bytes) = (bytes, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::kinds::Modes;
+    use crate::watch::watchers::Slot;
+
+    #[test]
+    fn the_empty_path_outlives_those_before_it() {
+        let mut paths = Paths::new(0);
+        let word = Word::new(Slot(0), Modes::DATA_ONCE);
+        let add = |paths: &mut Paths, path: &str| paths.insert(paths.hash(path), path, word);
+        let before = add(&mut paths, "/before");
+        let empty = add(&mut paths, "");
+        paths.remove(before);
+        assert_eq!(paths.text(empty), "");
+        paths.remove(empty);
+        assert_eq!(paths.len(), 0);
     }
 }

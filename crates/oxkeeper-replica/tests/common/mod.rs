@@ -56,7 +56,7 @@ impl Server {
         let state = State { tree };
         let now = Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) };
         Server {
-            replica: Replica::new(options.clone(), &state, 0, now),
+            replica: Replica::new(options.clone(), &state, 0, false, now),
             options,
             state,
             watches: RefCell::new(WatchTable::new()),

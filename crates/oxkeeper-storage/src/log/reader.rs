@@ -121,7 +121,7 @@ impl LogFileReader {
 
     /// The next record, or why there is none. After a stop the file is looked at anew, so that a reader of the live
     /// file goes on when it has grown.
-    pub fn next(&mut self) -> StorageResult<Next> {
+    pub fn read_next(&mut self) -> StorageResult<Next> {
         let stop = match self.read_record()? {
             Next::Record(record) => return Ok(Next::Record(record)),
             Next::Stop(stop) => stop,
@@ -290,13 +290,13 @@ impl LogReader {
 
     /// The next transaction; `None` at the present end of the log. Asking again later finds what was appended since.
     /// A hole between two transactions, or damage in any but the last file, is an error.
-    pub fn next(&mut self) -> StorageResult<Option<RawRecord>> {
+    pub fn read_next(&mut self) -> StorageResult<Option<RawRecord>> {
         loop {
             if self.current.is_none() && !self.open_next()? {
                 return Ok(None);
             }
             let Some((_, reader)) = &mut self.current else { unreachable!("opened above") };
-            match reader.next()? {
+            match reader.read_next()? {
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
                 Next::Record(record) => {
                     if let Some(last) = self.last.filter(|last| !record.zxid.follows(*last)) {
@@ -328,7 +328,7 @@ impl LogReader {
                 return Ok(false);
             }
             // The writer may have gone on in this file between the stop and the roll.
-            if let Next::Record(record) = reader.next()? {
+            if let Next::Record(record) = reader.read_next()? {
                 reader.step_back(&record);
                 return Ok(true);
             }
@@ -373,7 +373,7 @@ pub fn last_logged_zxid(disk: &dyn Disk, dir: &Path) -> StorageResult<Option<Zxi
     for file in list_logs(disk, dir)?.iter().rev() {
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         let mut last = None;
-        while let Next::Record(record) = reader.next()? {
+        while let Next::Record(record) = reader.read_next()? {
             last = Some(record.zxid);
         }
         if last.is_some() {

@@ -4,7 +4,7 @@
 //! crash cut short at the end of the last file is cut off and reported; damage anywhere else stops the start.
 
 use super::reader::{LogFileReader, Next, Opened, RawRecord, Stop};
-use super::truncate::cut;
+use super::truncate::{cut, remove_durably};
 use super::writer::UNSYNCED_BYTES_MAX;
 use crate::disk::Disk;
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
@@ -26,7 +26,7 @@ pub struct LogReport {
     pub last_logged: Option<Zxid>,
     /// A tail that was cut off.
     pub cut: Option<Cut>,
-    /// Last files without a header, removed.
+    /// Files without a whole record, removed.
     pub removed: Vec<PathBuf>,
     /// The first transaction of the log that does not follow the snapshot (DK095).
     pub gap: Option<Gap>,
@@ -66,8 +66,10 @@ pub fn replay_log(
     refuse_gap: bool,
     visit: &mut dyn FnMut(&Path, RawRecord) -> StorageResult<()>,
 ) -> StorageResult<LogReport> {
+    // A killed predecessor may have removed or made files and not got to sync that: what is seen now must stay so.
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
     let mut report = LogReport::default();
-    let all = remove_headerless(disk, dir, list_logs(disk, dir)?, &mut report)?;
+    let all = remove_without_records(disk, dir, list_logs(disk, dir)?, &mut report)?;
     let from = Zxid(after.0.saturating_add(1));
     let files = logs_from(&all, from);
     let (mut last, mut saw_after) = (after, after == Zxid::ZERO);
@@ -75,7 +77,7 @@ pub fn replay_log(
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         report.files.push(file.path.clone());
         let stop = loop {
-            let record = match reader.next()? {
+            let record = match reader.read_next()? {
                 Next::Record(record) => record,
                 Next::Stop(stop) => break stop,
             };
@@ -97,10 +99,11 @@ pub fn replay_log(
             visit(&file.path, record)?;
         };
         let last_good = report.last_logged.unwrap_or(file.first);
-        judge_end(disk, &reader, stop, index + 1 == files.len(), last_good, &mut report)?;
-    }
-    if let Some(newest) = files.last() {
-        make_durable(disk, dir, newest)?;
+        let is_last = index + 1 == files.len();
+        judge_end(disk, &reader, stop, is_last, last_good, &mut report)?;
+        if is_last {
+            make_durable(disk, file)?;
+        }
     }
     Ok(report)
 }
@@ -112,31 +115,45 @@ fn comes_next(last: Zxid, next: Zxid) -> bool {
 
 /// After a kill, records may be read that are in the page cache only. From now on they count as history (in elections,
 /// toward acknowledgements), so a loss of power must not take them back.
-fn make_durable(disk: &dyn Disk, dir: &Path, newest: &LogFile) -> StorageResult<()> {
+fn make_durable(disk: &dyn Disk, newest: &LogFile) -> StorageResult<()> {
     let file = disk.open(&newest.path).map_err(|e| StorageError::io("open", &newest.path, e))?;
-    file.sync_data().map_err(|e| StorageError::io("sync", &newest.path, e))?;
-    disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))
+    file.sync_data().map_err(|e| StorageError::io("sync", &newest.path, e))
 }
 
-/// A crash may leave the newest file without a header: nothing was ever acknowledged from it (DK027). The reference does this
-/// for empty files only, and fails to start on the others.
-fn remove_headerless(
+/// A crash may leave a file without a header, or without a whole record: nothing was ever acknowledged from it. It must go, not
+/// only because it is of no use: its name says that all from some zxid on is in it or later, and an older file may since have
+/// grown beyond that zxid. The reference removes the last file if it is empty (DK027), and is misled by others.
+fn remove_without_records(
     disk: &dyn Disk,
     dir: &Path,
-    mut logs: Vec<LogFile>,
+    logs: Vec<LogFile>,
     report: &mut LogReport,
 ) -> StorageResult<Vec<LogFile>> {
-    while let Some(file) = logs.last() {
-        match LogFileReader::open(disk, &file.path)? {
-            Opened::Log(_) => break,
-            Opened::NoHeader => {
-                disk.remove(&file.path).map_err(|e| StorageError::io("remove", &file.path, e))?;
-                disk.sync_dir(dir).map_err(|e| StorageError::io("sync directory", dir, e))?;
-                report.removed.extend(logs.pop().map(|f| f.path));
-            }
+    let mut kept = Vec::with_capacity(logs.len());
+    for file in logs.into_iter().rev() {
+        let is_last = kept.is_empty();
+        let has_records = match LogFileReader::open(disk, &file.path)? {
+            Opened::NoHeader => false,
+            Opened::Log(mut reader) => match reader.read_next()? {
+                Next::Record(_) => true,
+                Next::Stop(stop) if is_last => {
+                    judge_end(disk, &reader, stop, true, file.first, report)?;
+                    false
+                }
+                Next::Stop(Stop::Clean { offset }) => reader.look_beyond(CLEAN_WINDOW_BYTES)?.written_end > offset,
+                // Reading decides, if it comes by here.
+                Next::Stop(_) => true,
+            },
+        };
+        if has_records {
+            kept.push(file);
+        } else {
+            remove_durably(disk, dir, &file.path)?;
+            report.removed.push(file.path);
         }
     }
-    Ok(logs)
+    kept.reverse();
+    Ok(kept)
 }
 
 /// The reference only warns when it writes a zxid that is not larger, and applies it again when it reads it back.

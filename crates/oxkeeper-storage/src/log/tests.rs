@@ -58,7 +58,7 @@ impl Bench {
     }
     fn read_from(&self, from: i64) -> Vec<i64> {
         let mut reader = LogReader::open(Arc::new(self.disk.clone()), &self.dirs.logs, Zxid(from)).unwrap();
-        std::iter::from_fn(|| reader.next().unwrap().map(|r| r.zxid.0)).collect()
+        std::iter::from_fn(|| reader.read_next().unwrap().map(|r| r.zxid.0)).collect()
     }
 }
 
@@ -168,8 +168,8 @@ fn a_reader_of_the_live_file_goes_on_when_it_grows_and_rolls() {
     writer.append(Zxid(1), &body(1)).unwrap();
     writer.sync().unwrap();
     let mut reader2 = LogReader::open(Arc::new(bench.disk.clone()), &bench.dirs.logs, Zxid(1)).unwrap();
-    assert_eq!(reader2.next().unwrap().unwrap().zxid, Zxid(1));
-    assert_eq!(reader2.next().unwrap(), None);
+    assert_eq!(reader2.read_next().unwrap().unwrap().zxid, Zxid(1));
+    assert_eq!(reader2.read_next().unwrap(), None);
     for zxid in 2..=9 {
         writer.append(Zxid(zxid), &body(zxid)).unwrap();
         if zxid % 3 == 0 {
@@ -178,10 +178,10 @@ fn a_reader_of_the_live_file_goes_on_when_it_grows_and_rolls() {
         writer.sync().unwrap();
     }
     for zxid in 2..=9 {
-        assert_eq!(reader2.next().unwrap().unwrap().zxid, Zxid(zxid));
+        assert_eq!(reader2.read_next().unwrap().unwrap().zxid, Zxid(zxid));
     }
-    assert_eq!(reader2.next().unwrap(), None);
-    assert_eq!(reader.next().unwrap().map(|r| r.zxid), Some(Zxid(1)), "opened before there was a file");
+    assert_eq!(reader2.read_next().unwrap(), None);
+    assert_eq!(reader.read_next().unwrap().map(|r| r.zxid), Some(Zxid(1)), "opened before there was a file");
 }
 
 /// Every place at which a crash may end the last record.
@@ -276,6 +276,25 @@ fn a_tail_torn_long_ago_is_the_end_of_its_file_if_nothing_is_missing() {
     writer.sync().unwrap();
     assert_eq!(bench.replay(0).0, [1, 2, 3]);
     assert_eq!(bench.read_from(1), [1, 2, 3]);
+}
+
+/// Left by a crash in a life that was given up: the log went on in an older epoch, in a file with a smaller name.
+#[test]
+fn a_file_without_records_does_not_hide_what_an_older_file_holds() {
+    let zxids = [0x1_0000_0001, 0x7_0000_0001, 0x7_0000_0002, 0x7_0000_0003];
+    for left in [&[][..], &format::header(), &[&format::header()[..], &[0, 0, 0, 0, 1, 2, 3]].concat()] {
+        let bench = Bench::with_files(&[&zxids]);
+        let file = bench.disk.create(&bench.path(0x7_0000_0001)).unwrap();
+        file.write_at(0, left).unwrap();
+        file.sync_data().unwrap();
+        let (read, report) = bench.replay(0x7_0000_0002);
+        assert_eq!((read, report.unwrap().removed), (vec![0x7_0000_0003], vec![bench.path(0x7_0000_0001)]), "{left:?}");
+
+        let bench = Bench::with_files(&[&zxids]);
+        bench.disk.create(&bench.path(0x7_0000_0001)).unwrap().write_at(0, left).unwrap();
+        truncate_history(&bench.disk, &bench.dirs, Zxid(0x7_0000_0001)).unwrap();
+        assert_eq!(bench.read_from(0), zxids[..2]);
+    }
 }
 
 #[test]

@@ -48,27 +48,37 @@ pub fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid) -> StorageResult<Tr
         remove_durably(disk, dir, &log.path)?;
         done.removed.push(log.path.clone());
     }
-    let Some(last) = logs[..later].last() else { return Ok(done) };
-    if let Some(end) = end_of(disk, last, zxid)? {
-        cut(disk, &last.path, end)?;
-        done.cut = Some((last.path.clone(), end));
+    // A file may hold nothing that stays, whatever its name: then the file before it is the one to cut.
+    for log in logs[..later].iter().rev() {
+        match end_of(disk, log, zxid)? {
+            Some(end) => {
+                cut(disk, &log.path, end)?;
+                done.cut = Some((log.path.clone(), end));
+                break;
+            }
+            None => {
+                remove_durably(disk, dir, &log.path)?;
+                done.removed.push(log.path.clone());
+            }
+        }
     }
     Ok(done)
 }
 
-/// Where the first transaction after `zxid` starts, or where the records end; `None` where the file has no header.
-/// The cut is before the first larger zxid even if `zxid` itself is absent (BG029).
+/// Where the first transaction after `zxid` starts, or where the records end; `None` where the file holds no transaction up
+/// to `zxid`. The cut is before the first larger zxid even if `zxid` itself is absent (BG029).
 fn end_of(disk: &dyn Disk, log: &LogFile, zxid: Zxid) -> StorageResult<Option<u64>> {
     let Opened::Log(mut reader) = LogFileReader::open(disk, &log.path)? else { return Ok(None) };
-    let mut last = log.first;
-    loop {
-        match reader.next()? {
-            Next::Record(record) if record.zxid > zxid => return Ok(Some(record.offset)),
-            Next::Record(record) => last = record.zxid,
-            Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&log.path, last)),
-            Next::Stop(stop) => return Ok(Some(stop.offset())),
+    let mut last = None;
+    let end = loop {
+        match reader.read_next()? {
+            Next::Record(record) if record.zxid > zxid => break record.offset,
+            Next::Record(record) => last = Some(record.zxid),
+            Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&log.path, last.unwrap_or(log.first))),
+            Next::Stop(stop) => break stop.offset(),
         }
-    }
+    };
+    Ok(last.map(|_| end))
 }
 
 /// Cuts a file to `length` bytes, durably. The file stays writable by name, nothing else of it changes.

@@ -70,7 +70,7 @@ impl Write for FileSink {
 pub enum Packer {
     None(FileSink),
     Gzip(Box<flate2::write::GzEncoder<FileSink>>),
-    Snappy(SnappyWriter),
+    Snappy(Box<SnappyWriter>),
 }
 
 impl Packer {
@@ -81,7 +81,7 @@ impl Packer {
                 let level = flate2::Compression::new(6);
                 Packer::Gzip(Box::new(flate2::write::GzEncoder::new(sink, level)))
             }
-            Compression::Snappy => Packer::Snappy(SnappyWriter::new(sink)),
+            Compression::Snappy => Packer::Snappy(Box::new(SnappyWriter::new(sink))),
         }
     }
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

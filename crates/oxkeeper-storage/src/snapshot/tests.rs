@@ -68,7 +68,7 @@ fn every_packing_and_every_set_of_trailers_is_read_back() {
             let (disk, dirs) = bench();
             let options = SnapshotOptions { compression, digest, last_processed };
             let file = write(&disk, &dirs, &options);
-            assert_eq!(list_snapshots(&disk, &dirs.snapshots).unwrap(), [file.clone()]);
+            assert_eq!(list_snapshots(&disk, &dirs.snapshots).unwrap(), std::slice::from_ref(&file));
             assert!(looks_valid(&disk, &file).unwrap());
             let loaded = load(&disk, &file, TreeOptions::default()).unwrap();
             let original = tree();
@@ -182,7 +182,7 @@ fn packed_streams_of_any_size_unpack() {
         for size in [0, 1, 1000, 32767, 32768, 32769, 300_000] {
             let (disk, path) = (FaultDisk::new(), Path::new("/f"));
             disk.create_dir_all(Path::new("/")).unwrap();
-            let content: Vec<u8> = (0..size).map(|i| if i % 3 == 0 { random.next() as u8 } else { 7 }).collect();
+            let content: Vec<u8> = (0..size).map(|i| if i % 3 == 0 { random.draw() as u8 } else { 7 }).collect();
             let mut packer = Packer::new(FileSink::new(disk.create(path).unwrap()), compression);
             let mut rest = &content[..];
             while !rest.is_empty() {
@@ -197,4 +197,25 @@ fn packed_streams_of_any_size_unpack() {
             assert!(read == content, "{compression:?} {size}");
         }
     }
+}
+
+/// A second name for the root in front of a path would load as another node than the one its digest is of.
+#[test]
+fn a_path_with_an_empty_part_is_refused() {
+    let stat = [0; 60];
+    let mut body = vec![0; 8];
+    for path in ["", "//a"] {
+        body.extend_from_slice(&(path.len() as u32).to_be_bytes());
+        body.extend_from_slice(path.as_bytes());
+        body.extend_from_slice(&(-1i32).to_be_bytes());
+        body.extend_from_slice(&(-1i64).to_be_bytes());
+        body.extend_from_slice(&stat);
+    }
+    body.extend_from_slice(&[0, 0, 0, 1, b'/']);
+    let (disk, dirs) = bench();
+    let mut writer = SnapshotWriter::create(Arc::new(disk.clone()), &dirs, Zxid(1), Compression::None).unwrap();
+    writer.write(&body).unwrap();
+    let file = writer.finish(&Trailers::default()).unwrap();
+    let error = load(&disk, &file, TreeOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("//a is not a path"), "{error}");
 }
