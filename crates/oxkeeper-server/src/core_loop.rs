@@ -129,9 +129,9 @@ impl CoreLoop {
                     continue;
                 }
             };
-            if let Some(link) = links.get(&conn)
-                && link.outbox.put(|waiting| waiting.notices.push(notice))
-            {
+            if let Some(link) = links.get(&conn) {
+                link.outbox.put(|waiting| waiting.notices.push(notice));
+                // Also where the outbox was not empty: a connection that cannot send leaves bytes there, but no notice.
                 dirty[link.thread].push(conn);
             }
         }

@@ -128,9 +128,12 @@ impl<N> Outbox<N> {
         }
     }
 
-    /// Whether more was put in than may wait. The bytes are gone; draining says so too.
-    pub fn has_overflowed(&self) -> bool {
-        self.any.load(Ordering::Acquire) && self.lock().overflowed
+    /// Whether there is something in it that cannot wait until the connection can send again. Draining tells what.
+    pub fn is_urgent(&self) -> bool {
+        self.any.load(Ordering::Acquire) && {
+            let waiting = self.lock();
+            waiting.overflowed || !waiting.notices.is_empty()
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<N>> {

@@ -87,6 +87,20 @@ fn a_client_that_never_reads_its_events_is_closed() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_closed_when_its_session_expires() {
+    let server = TestServer::start("minSessionTimeout=1000\nnio.sessionlessCnxnTimeout=500");
+    let mut writer = server.client();
+    writer.call(&create(1, "/big", &vec![b'x'; 1_000_000], 0));
+    let mut slow = Client::resume(server.socket(), 1000, 0, &[0; 16]);
+    let gets: Vec<u8> = (2..202).flat_map(|xid| get(xid, "/big", false)).collect();
+    slow.send(&gets);
+    eventually("the slow one is gone", || {
+        writer.call(&request(-2, PING, b""));
+        server.figure("num_alive_connections") == "2"
+    });
+}
+
+#[test]
 fn an_event_arrives_before_the_new_data_is_read() {
     let server = TestServer::start("");
     let (mut reader, mut writer) = (server.client(), server.client());

@@ -149,15 +149,16 @@ impl Connection {
             if let Err(error) = self.send_unsent() {
                 return self.broken(&error);
             }
-            if self.unsent.len() > OUTBOX_BYTES_HIGH || self.phase == Phase::Closing && !self.unsent.is_empty() {
-                // The socket will tell when it takes more.
-                return if self.link.outbox.has_overflowed() { self.too_slow() } else { Turn::Open };
-            }
             if self.phase == Phase::Closing {
-                return Turn::Closed;
+                return if self.unsent.is_empty() { Turn::Closed } else { Turn::Open };
+            }
+            if self.unsent.len() > OUTBOX_BYTES_HIGH && !self.link.outbox.is_urgent() {
+                // The socket will tell when it takes more.
+                return Turn::Open;
             }
             let mut out = std::mem::take(&mut scratch.write);
             let drained = self.link.outbox.drain(&mut out);
+            let drained_overflowed = drained.overflowed;
             self.interrupted = false;
             let done = self
                 .absorb(shared, drained)
@@ -165,6 +166,10 @@ impl Connection {
                 .and_then(|()| self.read_and_take(shared, scratch, &mut out));
             if let Err(end) = done {
                 self.finish(shared, end);
+            }
+            // Who is closed for not reading gets nothing more.
+            if self.phase == Phase::Closing && drained_overflowed {
+                out.clear();
             }
             let sent = self.send(&mut out);
             out.clear();
@@ -190,11 +195,6 @@ impl Connection {
         if self.phase != Phase::Closing {
             self.log_close(&format!("write failed: {error}"));
         }
-        Turn::Closed
-    }
-
-    fn too_slow(&self) -> Turn {
-        self.log_close(TOO_SLOW);
         Turn::Closed
     }
 
@@ -230,7 +230,10 @@ impl Connection {
             self.account(shared, drained.replies);
         }
         if drained.overflowed {
-            return Err(End::Because(TOO_SLOW.into()));
+            self.unsent = Vec::new();
+            return Err(End::Because(
+                "it does not read what it is sent; its answers and events took more than may wait".into(),
+            ));
         }
         for notice in drained.notices {
             match notice {
@@ -414,8 +417,6 @@ fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
     }
     Ok(sent)
 }
-
-const TOO_SLOW: &str = "it does not read what it is sent; its answers and events took more than may wait";
 
 /// The log's words for a close that the core asked for.
 fn close_text(reason: CloseReason) -> End {
