@@ -50,6 +50,7 @@ fn end(mut child: Child) -> (ExitStatus, String) {
 }
 
 /// Starts on a configuration and waits for its port.
+#[allow(clippy::zombie_processes)] // it is handed to the caller, or has ended by itself
 fn serving(config: &Path) -> (Child, BufReader<std::process::ChildStderr>, u16) {
     let mut child = server(&[config.to_str().unwrap()]);
     let mut said = BufReader::new(child.stderr.take().unwrap());
