@@ -4,8 +4,8 @@
 
 use crate::normalise::Names;
 use crate::program::{Identity, Program, Step};
-use crate::requests::Request;
-use crate::servers::{Server, ServerError, ServerKind};
+use crate::requests::{Data, Request};
+use crate::servers::{Server, ServerConfig, ServerError, ServerKind};
 use crate::wire::{self, Connection, Hello, Received};
 use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, XID_PING};
 use oxkeeper_proto::jute::Reader;
@@ -34,39 +34,122 @@ pub struct Mismatch {
     pub before: Vec<(usize, Vec<String>)>,
 }
 
+/// A running server and the program's side on it.
+struct Side {
+    kind: ServerKind,
+    server: Server,
+    player: Player,
+    /// Whether the reference has ever written to these files.
+    java_wrote: bool,
+    /// The same, before the last start.
+    java_wrote_before: bool,
+}
+
+/// Two servers that play the same program.
+pub struct Pair {
+    left: Side,
+    right: Side,
+}
+
 /// Starts two fresh servers and plays the program on them.
 pub fn run(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<Option<Mismatch>, ServerError> {
-    let (left, right) = start_both(program, left, right)?;
-    Ok(compare(program, &mut Player::new(left.address), &mut Player::new(right.address), |_, _| {}))
+    Pair::start(program, left, right)?.compare(program, |_, _| {})
 }
 
-pub fn start_both(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<(Server, Server), ServerError> {
-    let (left, right) = std::thread::scope(|scope| {
-        let left = scope.spawn(|| Server::start(left, &program.config));
-        let right = Server::start(right, &program.config);
-        (left.join().expect("starting a server does not panic"), right)
-    });
-    Ok((left?, right?))
-}
-
-/// Plays the program on two players in lockstep; `show` hears each step on which they agree.
-pub fn compare(
-    program: &Program,
-    left: &mut Player,
-    right: &mut Player,
-    show: impl Fn(&Step, &[String]),
-) -> Option<Mismatch> {
-    let mut before = Vec::new();
-    for (at, step) in program.steps.iter().enumerate() {
-        let (l, r) = (left.play(step), right.play(step));
-        // A program that ends both servers shows nothing; on the reference it is a defect to stay away from.
-        if l != r || l.iter().any(|line| line.contains(NO_SERVER)) {
-            return Some(Mismatch { at, left: l, right: r, before });
-        }
-        show(step, &l);
-        before.push((at, l));
+impl Pair {
+    pub fn start(program: &Program, left: &ServerKind, right: &ServerKind) -> Result<Pair, ServerError> {
+        let start = |kind: &ServerKind| {
+            let server = Server::start(kind, &program.config)?;
+            let player = Player::new(server.address);
+            Ok::<Side, ServerError>(Side {
+                kind: kind.clone(),
+                server,
+                player,
+                java_wrote: kind.is_java(),
+                java_wrote_before: false,
+            })
+        };
+        let (left, right) = both(|| start(left), || start(right))?;
+        Ok(Pair { left, right })
     }
-    None
+
+    /// Plays the program on both in lockstep; `show` hears each step on which they agree.
+    pub fn compare(
+        &mut self,
+        program: &Program,
+        show: impl Fn(&Step, &[String]),
+    ) -> Result<Option<Mismatch>, ServerError> {
+        let mut before = Vec::new();
+        for (at, step) in program.steps.iter().enumerate() {
+            if let Step::Restart { swap } = step {
+                self.restart(&program.config, *swap)?;
+            }
+            let (l, r) = (self.left.play(step), self.right.play(step));
+            // A program that ends both servers shows nothing; on the reference it is a defect to stay away from.
+            if l != r || l.iter().any(|line| line.contains(NO_SERVER)) {
+                return Ok(Some(Mismatch { at, left: l, right: r, before }));
+            }
+            show(step, &l);
+            before.push((at, l));
+        }
+        Ok(None)
+    }
+
+    /// Stops both servers as a crash would and starts them again, perhaps each on the other's files.
+    fn restart(&mut self, config: &ServerConfig, swap: bool) -> Result<(), ServerError> {
+        for side in [&mut self.left, &mut self.right] {
+            side.server.stop();
+            side.player.slots.clear();
+        }
+        if swap {
+            self.left.server.swap_files(&mut self.right.server);
+            // Sessions belong to the files.
+            std::mem::swap(&mut self.left.player.known, &mut self.right.player.known);
+            std::mem::swap(&mut self.left.player.names, &mut self.right.player.names);
+            std::mem::swap(&mut self.left.java_wrote, &mut self.right.java_wrote);
+        }
+        let restart = |side: &mut Side| {
+            side.server.restart(&side.kind, config)?;
+            side.player.address = side.server.address;
+            side.java_wrote_before = side.java_wrote;
+            side.java_wrote |= side.kind.is_java();
+            Ok(())
+        };
+        both(|| restart(&mut self.left), || restart(&mut self.right)).map(|_| ())
+    }
+
+    pub fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.left.server.address, self.right.server.address)
+    }
+    /// What the two servers wrote to their standard output.
+    pub fn outputs(&self) -> [String; 2] {
+        [self.left.server.output(), self.right.server.output()]
+    }
+}
+
+impl Side {
+    fn play(&mut self, step: &Step) -> Vec<String> {
+        let mut lines = self.player.play(step);
+        // The reference compares the digest in each transaction with its tree while it reads a log. Its own logs
+        // tell nothing: it writes wrong digests for some creates (CW122).
+        if matches!(step, Step::Restart { .. }) && self.kind.is_java() && !self.java_wrote_before {
+            let output = self.server.output();
+            lines.extend(output.lines().filter(|line| line.contains("igest mismatch")).map(|line| line.to_string()));
+        }
+        lines
+    }
+}
+
+/// Does two slow things at a time.
+fn both<T: Send, E: Send>(
+    left: impl FnOnce() -> Result<T, E> + Send,
+    right: impl FnOnce() -> Result<T, E> + Send,
+) -> Result<(T, T), E> {
+    std::thread::scope(|scope| {
+        let left = scope.spawn(left);
+        let right = right();
+        Ok((left.join().expect("starting a server does not panic")?, right?))
+    })
 }
 
 struct Open {
@@ -136,6 +219,9 @@ impl Player {
                 }
             }
             Step::AwaitGone { slot, path } => self.await_gone(*slot, path, &mut lines),
+            // The servers are not this side's business: all that is left to do is to ask whether they are there.
+            Step::Restart { .. } => self.open_if_closed(0, &mut lines),
+            Step::Dump => self.dump(&mut lines),
         }
         self.barrier(&mut lines);
         if step.deletes_ephemerals() {
@@ -334,6 +420,38 @@ impl Player {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Player {
+    /// Reads the whole tree with the rights of the super user.
+    fn dump(&mut self, lines: &mut Vec<String>) {
+        const SLOT: usize = 0;
+        self.open_if_closed(SLOT, lines);
+        let auth = Request::Auth { scheme: Some("digest".into()), data: Data::text("super:secret") };
+        self.request(SLOT, Some(-4), &auth, lines);
+        let mut paths = vec!["/".to_string()];
+        while let Some(path) = paths.pop() {
+            for op in [OpCode::GetData, OpCode::GetAcl] {
+                let request = match op {
+                    OpCode::GetAcl => Request::Path { op, path: Some(path.clone()) },
+                    op => Request::Read { op, path: path.clone(), watch: false },
+                };
+                self.request(SLOT, Some(0), &request, lines);
+            }
+            let Some(open) = self.slot(SLOT) else { return };
+            let request = Request::Read { op: OpCode::GetChildren, path: path.clone(), watch: false };
+            open.connection.send_request(Xid(0), request.number(), &request.body(Zxid(0)));
+            let Received::Frame(frame) = open.connection.receive() else { return };
+            lines.push(format!("{path}: {}", self.names.reply(&request, &frame)));
+            let mut r = Reader::unbounded(&frame);
+            let mut names: Vec<String> = match ReplyHeader::read(&mut r).and_then(|_| r.strings()) {
+                Ok(names) => names.into_iter().map(String::from).collect(),
+                Err(_) => continue,
+            };
+            names.sort();
+            paths.extend(names.iter().rev().map(|name| oxkeeper_types::path::join(&path, name)));
         }
     }
 }

@@ -37,6 +37,10 @@ pub enum Step {
     Bytes { slot: usize, bytes: Vec<u8> },
     /// Waits until the server's reaper has taken the node.
     AwaitGone { slot: usize, path: String },
+    /// Stops both servers as a crash would and starts them again; with `swap`, each on the files of the other.
+    Restart { swap: bool },
+    /// Reads the whole tree.
+    Dump,
 }
 
 impl Step {
@@ -128,6 +132,18 @@ pub fn generate(seed: u64, requests: usize) -> Program {
         steps.push(generator.step());
     }
     Program { seed, config, steps }
+}
+
+/// The program of a seed with restarts in it, on the server's own files and on the other's, and the whole tree at last.
+pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
+    let mut program = generate(seed, requests);
+    let mut rng = Rng::fork(seed, 1);
+    for part in [1, 2, 3] {
+        let at = program.steps.len() * part / 4 + rng.below(1 + requests / 20);
+        program.steps.insert(at.min(program.steps.len()), Step::Restart { swap: rng.chance(50) });
+    }
+    program.steps.extend([Step::Dump, Step::Restart { swap: true }, Step::Dump]);
+    program
 }
 
 struct Generator {

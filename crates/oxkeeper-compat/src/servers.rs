@@ -173,6 +173,11 @@ impl Server {
         Err(last.expect("three attempts leave an error"))
     }
 
+    /// Exchanges the files of two servers, which must both have been stopped.
+    pub fn swap_files(&mut self, other: &mut Server) {
+        std::mem::swap(&mut self.dir, &mut other.dir);
+    }
+
     /// Stops the server and starts it again on the same files.
     pub fn restart(&mut self, kind: &ServerKind, config: &ServerConfig) -> Result<(), ServerError> {
         self.stop();

@@ -1,6 +1,6 @@
 //! Command line of the oracle: plays random programs on two servers and reports where they differ.
 
-use oxkeeper_compat::lockstep::{self, Player};
+use oxkeeper_compat::lockstep::{self, Pair};
 use oxkeeper_compat::program::{self, Program};
 use oxkeeper_compat::servers::{Server, ServerConfig, ServerKind, workspace_root};
 use oxkeeper_compat::{departures, four_letter, report, shrink};
@@ -20,6 +20,7 @@ oxkeeper-oracle: the same random requests on a reference server and on a candida
   --candidate WHAT   the same; default: target/release/oxkeeper server {conf}
   --shrink-tries N   how often a failing program may be run again to make it small (80; 0 shows it as it is)
   --failures N       stop after this many failing programs (1)
+  --restarts         crash and restart both servers within each program, on their own files and on each other's
   --reaper           programs that wait for containers and TTL nodes to go
   --departures       check the list of intended differences instead, on both servers
   --show             print every step of every program with what came back
@@ -38,6 +39,7 @@ struct Options {
     shrink_tries: u32,
     failures: u64,
     reaper: bool,
+    restarts: bool,
     departures: bool,
     four_letter: bool,
     show: bool,
@@ -55,6 +57,7 @@ fn parse() -> Result<Option<Options>, String> {
         shrink_tries: 80,
         failures: 1,
         reaper: false,
+        restarts: false,
         departures: false,
         four_letter: false,
         show: false,
@@ -74,6 +77,7 @@ fn parse() -> Result<Option<Options>, String> {
             "--candidate" => o.candidate = ServerKind::parse(&value()?),
             "--shrink-tries" => o.shrink_tries = number(&name, value()?)?,
             "--failures" => o.failures = number(&name, value()?)?,
+            "--restarts" => o.restarts = true,
             "--reaper" => o.reaper = true,
             "--departures" => o.departures = true,
             "--show" => o.show = true,
@@ -166,7 +170,11 @@ fn work(o: &Options, progress: &Progress) {
             return;
         }
         let seed = o.seed.wrapping_add(n);
-        let program = if o.reaper { program::reaper_program(seed) } else { program::generate(seed, o.requests) };
+        let program = match (o.reaper, o.restarts) {
+            (true, _) => program::reaper_program(seed),
+            (_, true) => program::generate_with_restarts(seed, o.requests),
+            _ => program::generate(seed, o.requests),
+        };
         match one(o, &program) {
             Ok(None) => {
                 progress.agreed.fetch_add(1, Ordering::Relaxed);
@@ -188,22 +196,22 @@ fn work(o: &Options, progress: &Progress) {
 
 /// Plays one program; what differs, as text.
 fn one(o: &Options, program: &Program) -> Result<Option<String>, String> {
-    let (left, right) = lockstep::start_both(program, &o.reference, &o.candidate).map_err(|e| e.to_string())?;
-    let (mut l, mut r) = (Player::new(left.address), Player::new(right.address));
+    let mut pair = Pair::start(program, &o.reference, &o.candidate).map_err(|e| e.to_string())?;
     let show = |step: &program::Step, lines: &[String]| {
         if o.show {
             println!("{step:?}\n    {}", lines.join("\n    "));
         }
     };
-    let Some(mismatch) = lockstep::compare(program, &mut l, &mut r, show) else {
+    let Some(mismatch) = pair.compare(program, show).map_err(|e| e.to_string())? else {
         if !o.four_letter {
             return Ok(None);
         }
-        let differences = four_letter::compare(left.address, right.address).map_err(|e| e.to_string())?;
+        let (left, right) = pair.addresses();
+        let differences = four_letter::compare(left, right).map_err(|e| e.to_string())?;
         return Ok(four_letter_report(program, &differences));
     };
-    let crashed = [(&left, &o.reference), (&right, &o.candidate)].map(|(s, k)| format!("{}: {}", k.name(), s.output()));
-    drop((l, r, left, right));
+    let outputs = pair.outputs();
+    drop(pair);
     let bounds = shrink::Bounds { tries_max: o.shrink_tries, time_max: Duration::from_secs(180) };
     let steps = program.steps.len();
     let (program, mismatch) = shrink::shrink(program, mismatch, bounds, |candidate| {
@@ -211,7 +219,7 @@ fn one(o: &Options, program: &Program) -> Result<Option<String>, String> {
     });
     let mut text = report::mismatch(&program, &mismatch, &o.reference.name(), &o.candidate.name());
     text.push_str(&format!("  ({} steps of {steps} left)\n", program.steps.len()));
-    for output in crashed {
+    for output in outputs {
         let lines: Vec<&str> = output.lines().collect();
         // A panic is the news, however much follows it.
         let panic = lines.iter().position(|line| line.contains("panicked at"));
