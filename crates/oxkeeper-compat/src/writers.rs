@@ -220,7 +220,7 @@ fn random(rng: &mut Rng) -> Write {
 }
 
 fn simple(rng: &mut Rng) -> Write {
-    match rng.weighted(&[52, 28, 20]) {
+    match rng.weighted(&[60, 26, 14]) {
         0 => create(rng),
         1 => Write::Set { path: path(rng), data: data(rng) },
         _ => Write::Delete { path: path(rng) },
@@ -238,7 +238,7 @@ fn multi_part(rng: &mut Rng) -> Write {
 }
 
 fn create(rng: &mut Rng) -> Write {
-    let mode = match rng.weighted(&[45, 18, 12, 8, 7, 6, 4]) {
+    let mode = match rng.weighted(&[42, 10, 18, 10, 8, 6, 6]) {
         0 => CreateMode::Persistent,
         1 => CreateMode::Ephemeral,
         2 => CreateMode::PersistentSequential,
@@ -253,8 +253,8 @@ fn create(rng: &mut Rng) -> Write {
 
 /// Few enough that writes meet each other, many enough that most succeed.
 fn path(rng: &mut Rng) -> String {
-    let depth = 1 + rng.weighted(&[40, 45, 15]);
-    (0..depth).map(|level| format!("/{}", (b'a' + rng.below(if level == 0 { 16 } else { 8 }) as u8) as char)).collect()
+    let depth = 1 + rng.weighted(&[50, 40, 10]);
+    (0..depth).map(|level| format!("/{}", (b'a' + rng.below(if level == 0 { 12 } else { 8 }) as u8) as char)).collect()
 }
 
 fn data(rng: &mut Rng) -> Option<Vec<u8>> {
