@@ -5,11 +5,17 @@
 //! into comparable text; [`shrink`] makes a failing program small; [`report`] shows it. [`departures`] lists where
 //! Oxkeeper differs on purpose: programs stay away from those, and each has its own check. [`four_letter`] compares the
 //! shape of the administrative words. [`golden`] records bytes of the reference for tests that need no Java.
+//!
+//! [`files`] has each of the two open what the other left when it was killed: [`writers`] load the first, [`ledger`]
+//! holds what it acknowledged, [`dump`] reads back what the second makes of the directory.
 //! Must not know anything of a server's insides: all it has is sockets and running processes.
 
 pub mod departures;
+pub mod dump;
+pub mod files;
 pub mod four_letter;
 pub mod golden;
+pub mod ledger;
 pub mod lockstep;
 pub mod normalise;
 pub mod program;
@@ -20,3 +26,4 @@ pub mod servers;
 pub mod shrink;
 pub mod universe;
 pub mod wire;
+pub mod writers;

@@ -160,6 +160,17 @@ impl Server {
         result
     }
 
+    /// Starts on the directory of an earlier server, which [`Server::keep_files`] gave away, or on a copy of it.
+    pub fn start_on(kind: &ServerKind, config: &ServerConfig, dir: &Path) -> Result<Server, ServerError> {
+        Server::start_in(kind, config, dir)
+    }
+
+    /// Ends the process at once and leaves its files, in `data` below the directory that this answers with.
+    pub fn keep_files(mut self) -> PathBuf {
+        self.stop();
+        std::mem::take(&mut self.dir)
+    }
+
     fn start_in(kind: &ServerKind, config: &ServerConfig, dir: &Path) -> Result<Server, ServerError> {
         let mut last = None;
         // Another process may take the free port before the server does.

@@ -1,0 +1,279 @@
+//! Sessions that write at random with several requests under way each, until their server is gone, and keep the ledger
+//! of what it acknowledged. Must not know what becomes of the server's files.
+
+use crate::ledger::{Change, Done, Ledger};
+use crate::rng::Rng;
+use crate::universe::{DIGEST_U1, DIGEST_U2};
+use oxkeeper_client::{Acl, Client, ClientError, CreateMode, Id, MultiOp, MultiResult, OpCode, Options, Pending};
+use oxkeeper_client::{Perms, SessionId, Stat, Zxid, call};
+use oxkeeper_proto::client::{CreateRequest, DeleteRequest, Password, SetDataRequest};
+use oxkeeper_types::acl::open_acl;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Requests under way in one session.
+const WINDOW: usize = 12;
+/// How long a broken connection may take to be noticed.
+const LAST_ANSWERS: Duration = Duration::from_millis(300);
+/// How long an answer may take on a busy machine.
+const ANSWER: Duration = Duration::from_secs(20);
+const TTL_MS: i64 = 3_600_000;
+
+/// A request, as the changes that it asks for, and how.
+#[derive(Clone, Debug)]
+enum Write {
+    Create { path: String, data: Option<Vec<u8>>, acl: Vec<Acl>, mode: CreateMode },
+    Set { path: String, data: Option<Vec<u8>> },
+    SetAcl { path: String, acl: Vec<Acl> },
+    Delete { path: String },
+    Multi(Vec<Write>),
+}
+
+enum Answer {
+    Created(Pending<(String, Stat)>),
+    Stat(Pending<Stat>),
+    Deleted(Pending<()>),
+    Multi(Pending<Vec<MultiResult>>),
+}
+
+/// What the writers share.
+#[derive(Default, Debug)]
+pub struct Progress {
+    pub acknowledged: AtomicUsize,
+    /// Set once the server is gone.
+    pub over: AtomicBool,
+}
+
+/// One session: its random numbers, and whether it closes after so many writes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub rng: Rng,
+    pub close_after: Option<usize>,
+}
+
+/// A session that outlived its server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survivor {
+    pub session: SessionId,
+    pub password: Password,
+}
+
+/// Writes until the server is gone or the plan ends.
+pub fn write(server: &str, plan: Plan, progress: &Progress) -> Result<(Ledger, Option<Survivor>), ClientError> {
+    let options = Options {
+        session_timeout: Duration::from_secs(120),
+        call_timeout: ANSWER,
+        auth: vec![("digest".into(), b"u1:p1".to_vec())],
+        ..Options::default()
+    };
+    let client = Client::connect(server, options)?;
+    let survivor = Survivor { session: client.session(), password: client.password() };
+    let mut rng = plan.rng;
+    let mut ledger = Ledger::default();
+    let mut waiting: VecDeque<(Write, Answer)> = VecDeque::new();
+    let (mut sent, mut broken) = (0, false);
+    while !broken && !progress.over.load(Ordering::Relaxed) && plan.close_after.is_none_or(|n| sent < n) {
+        while waiting.len() < WINDOW {
+            let write = random(&mut rng);
+            let answer = send(&client, &write)?;
+            waiting.push_back((write, answer));
+            sent += 1;
+        }
+        let (write, answer) = waiting.pop_front().expect("the window was just filled");
+        broken = !note(write, answer, ANSWER, progress, &mut ledger);
+    }
+    for (write, answer) in waiting {
+        let patience = if progress.over.load(Ordering::Relaxed) { LAST_ANSWERS } else { ANSWER };
+        broken |= !note(write, answer, patience, progress, &mut ledger);
+    }
+    if plan.close_after.is_some_and(|n| sent >= n) && !broken {
+        ledger.closing.insert(survivor.session.0);
+        if client.close().is_ok() {
+            ledger.closed.insert(survivor.session.0);
+        }
+        return Ok((ledger, None));
+    }
+    Ok((ledger, Some(survivor)))
+}
+
+/// Waits for an answer and writes it down; false where none came.
+fn note(write: Write, answer: Answer, patience: Duration, progress: &Progress, ledger: &mut Ledger) -> bool {
+    match wait(&write, answer, patience) {
+        Ok(Some(done)) => {
+            progress.acknowledged.fetch_add(1, Ordering::Relaxed);
+            ledger.done.push(done);
+            true
+        }
+        Ok(None) | Err(ClientError::Server { .. }) => {
+            ledger.refused += 1;
+            true
+        }
+        Err(_) => {
+            ledger.unsure.extend(changes(&write));
+            false
+        }
+    }
+}
+
+fn wait(write: &Write, answer: Answer, patience: Duration) -> Result<Option<Done>, ClientError> {
+    let mut changes = changes(write);
+    let zxid: Zxid = match answer {
+        Answer::Created(pending) => {
+            let ((path, stat), zxid) = pending.wait_with_zxid(patience)?;
+            complete(&mut changes[0], Some(path), Some(stat));
+            zxid
+        }
+        Answer::Stat(pending) => {
+            let (stat, zxid) = pending.wait_with_zxid(patience)?;
+            complete(&mut changes[0], None, Some(stat));
+            zxid
+        }
+        Answer::Deleted(pending) => pending.wait_with_zxid(patience)?.1,
+        Answer::Multi(pending) => {
+            let (results, zxid) = pending.wait_with_zxid(patience)?;
+            if call::multi_failure(&results).is_some() {
+                return Ok(None);
+            }
+            for (change, result) in changes.iter_mut().zip(results) {
+                match result {
+                    MultiResult::Create2 { path, stat } => complete(change, Some(path), Some(stat)),
+                    MultiResult::SetData { stat } => complete(change, None, Some(stat)),
+                    _ => {}
+                }
+            }
+            zxid
+        }
+    };
+    Ok(Some(Done { zxid, changes }))
+}
+
+fn complete(change: &mut Change, final_path: Option<String>, answered: Option<Stat>) {
+    match change {
+        Change::Create { path, stat, .. } => {
+            *path = final_path.expect("the answer to a create has a path");
+            *stat = answered;
+        }
+        Change::Set { stat, .. } | Change::SetAcl { stat, .. } => *stat = answered,
+        Change::Delete { .. } => {}
+    }
+}
+
+fn changes(write: &Write) -> Vec<Change> {
+    match write.clone() {
+        Write::Create { path, data, mode, .. } => {
+            vec![Change::Create { path, data, numbered: mode.is_sequential(), stat: None }]
+        }
+        Write::Set { path, data } => vec![Change::Set { path, data, stat: None }],
+        Write::SetAcl { path, .. } => vec![Change::SetAcl { path, stat: None }],
+        Write::Delete { path } => vec![Change::Delete { path }],
+        Write::Multi(parts) => parts.iter().flat_map(changes).collect(),
+    }
+}
+
+fn send(client: &Client, write: &Write) -> Result<Answer, ClientError> {
+    Ok(match write {
+        Write::Create { path, data, acl, mode } => {
+            let ttl = mode.is_ttl();
+            let call = if ttl {
+                call::create_ttl(path, data.as_deref(), acl, *mode, TTL_MS)
+            } else {
+                call::create2(path, data.as_deref(), acl, *mode)
+            };
+            Answer::Created(client.send(call)?)
+        }
+        Write::Set { path, data } => Answer::Stat(client.send(call::set_data(path, data.as_deref(), -1))?),
+        Write::SetAcl { path, acl } => Answer::Stat(client.send(call::set_acl(path, acl, -1))?),
+        Write::Delete { path } => Answer::Deleted(client.send(call::delete(path, -1))?),
+        Write::Multi(parts) => {
+            let ops: Vec<MultiOp> = parts.iter().map(multi_op).collect();
+            Answer::Multi(client.send(call::multi(&ops))?)
+        }
+    })
+}
+
+fn multi_op(write: &Write) -> MultiOp<'_> {
+    match write {
+        Write::Create { path, data, acl, mode } => MultiOp::Create {
+            op: OpCode::Create2,
+            request: CreateRequest {
+                path: path.as_str().into(),
+                data: data.as_deref(),
+                acl: Some(acl.clone()),
+                flags: mode.flag(),
+            },
+        },
+        Write::Set { path, data } => {
+            MultiOp::SetData(SetDataRequest { path: path.as_str().into(), data: data.as_deref(), version: -1 })
+        }
+        Write::Delete { path } => MultiOp::Delete(DeleteRequest { path: path.as_str().into(), version: -1 }),
+        Write::SetAcl { .. } | Write::Multi(_) => unreachable!("{write:?} has no place in a multi"),
+    }
+}
+
+fn random(rng: &mut Rng) -> Write {
+    match rng.weighted(&[84, 6, 10]) {
+        0 => simple(rng),
+        1 => Write::SetAcl { path: path(rng), acl: acl(rng) },
+        _ => Write::Multi((0..1 + rng.below(4)).map(|_| multi_part(rng)).collect()),
+    }
+}
+
+fn simple(rng: &mut Rng) -> Write {
+    match rng.weighted(&[60, 26, 14]) {
+        0 => create(rng),
+        1 => Write::Set { path: path(rng), data: data(rng) },
+        _ => Write::Delete { path: path(rng) },
+    }
+}
+
+/// TTL nodes have another request, which the multi here leaves out.
+fn multi_part(rng: &mut Rng) -> Write {
+    loop {
+        match simple(rng) {
+            Write::Create { mode, .. } if mode.is_ttl() => {}
+            write => return write,
+        }
+    }
+}
+
+fn create(rng: &mut Rng) -> Write {
+    let mode = match rng.weighted(&[42, 10, 18, 10, 8, 6, 6]) {
+        0 => CreateMode::Persistent,
+        1 => CreateMode::Ephemeral,
+        2 => CreateMode::PersistentSequential,
+        3 => CreateMode::EphemeralSequential,
+        4 => CreateMode::Container,
+        5 => CreateMode::PersistentWithTtl,
+        _ => CreateMode::PersistentSequentialWithTtl,
+    };
+    let path = if mode.is_sequential() { format!("{}-", path(rng)) } else { path(rng) };
+    Write::Create { path, data: data(rng), acl: acl(rng), mode }
+}
+
+/// Few enough that writes meet each other, many enough that most succeed.
+fn path(rng: &mut Rng) -> String {
+    let depth = 1 + rng.weighted(&[50, 40, 10]);
+    (0..depth).map(|level| format!("/{}", (b'a' + rng.below(if level == 0 { 12 } else { 8 }) as u8) as char)).collect()
+}
+
+fn data(rng: &mut Rng) -> Option<Vec<u8>> {
+    match rng.weighted(&[8, 8, 60, 20, 4]) {
+        0 => None,
+        1 => Some(Vec::new()),
+        2 => Some(format!("v{}", rng.below(1_000_000)).into_bytes()),
+        3 => Some((0..rng.below(900)).map(|i| (i * 37) as u8).collect()),
+        _ => Some(vec![b'y'; 1000 + rng.below(60_000)]),
+    }
+}
+
+/// Mostly open: what nobody may change is dull.
+fn acl(rng: &mut Rng) -> Vec<Acl> {
+    match rng.weighted(&[80, 8, 4, 4, 4]) {
+        0 => open_acl(),
+        1 => vec![Acl::new(Perms::ALL, Id::new("digest", DIGEST_U1)), Acl::new(Perms::READ, Id::anyone())],
+        2 => vec![Acl::new(Perms::ALL, Id::new("digest", DIGEST_U2))],
+        3 => vec![Acl::new(Perms::ALL, Id::new("auth", ""))],
+        _ => vec![Acl::new(Perms(31), Id::new("ip", "127.0.0.0/8")), Acl::new(Perms(1), Id::anyone())],
+    }
+}
