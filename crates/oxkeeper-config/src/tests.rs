@@ -84,6 +84,8 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!((c.sessions.tick_time_ms, c.sessions.timeout_min_ms, c.sessions.timeout_max_ms), (3000, 6000, 60000));
     assert_eq!((c.client.connections_per_address_max, c.client.connections_max), (Some(60), None));
     assert_eq!((c.client.request_bytes_max, c.client.request_extra_bytes), (1_048_575, 1_048_575));
+    assert_eq!(c.client.handshake_timeout_ms, 10_000);
+    assert_eq!((c.limits.large_request_bytes, c.limits.large_requests_bytes_max), (None, 104_857_600));
     assert_eq!((c.storage.snap_count, c.storage.snap_size_limit_bytes), (100_000, Some(4 << 30)));
     assert_eq!((c.storage.log_allocation_bytes, c.storage.log_size_limit_bytes), (64 << 20, None));
     assert_eq!((c.storage.snap_retain_count, c.storage.purge_interval_ms), (3, None));
