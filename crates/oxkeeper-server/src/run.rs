@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::shared::{CoreEvent, IoHandle, Shared};
 use crate::snapshot_thread::{self, SnapshotJobs};
 use oxkeeper_replica::{Replica, WatchTable};
-use oxkeeper_storage::{DirLock, Disk, StorageError, StorageResult};
+use oxkeeper_storage::{DirLock, Disk, StorageError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -33,8 +33,6 @@ pub struct Running {
     snapshot_thread: JoinHandle<()>,
     /// Where clients connect; `None` where there is no client port.
     pub client_address: Option<SocketAddr>,
-    /// Nobody else may use the files meanwhile.
-    _directory: Option<DirLock>,
 }
 
 /// Why a server did not start. The text says what to do.
@@ -62,7 +60,6 @@ impl StartError {
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
     let Settings { replica: options, edge, files } = settings;
     let clock = Clock::default();
-    let directory = lock_directory(&files)?;
     let Loaded { state, persister, replayed, snapshot_wanted, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
     let replica = Replica::new(options.clone(), &state, replayed, snapshot_wanted, now);
@@ -136,7 +133,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
         io.push(Builder::new().name(format!("io-{index}")).spawn(move || thread.run())?);
     }
-    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address, _directory: directory })
+    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address })
 }
 
 impl Running {
@@ -160,13 +157,14 @@ impl Running {
     }
 }
 
-/// Where the directory is missing and may not be made, recovery says so.
-fn lock_directory(files: &FileOptions) -> StorageResult<Option<DirLock>> {
+/// Keeps other servers away from the files of a server on a real disk; to be held while it runs. Where the directory is
+/// missing and may not be made, recovery says so.
+pub fn lock_directory(files: &FileOptions) -> Result<Option<DirLock>, StartError> {
     let data_dir = files.dirs.snapshots.parent().unwrap_or(Path::new("."));
     if files.recover.directory_autocreate {
         std::fs::create_dir_all(data_dir).map_err(|e| StorageError::io("create directory", data_dir, e))?;
     }
-    if data_dir.is_dir() { DirLock::take(data_dir).map(Some) } else { Ok(None) }
+    if data_dir.is_dir() { Ok(Some(DirLock::take(data_dir)?)) } else { Ok(None) }
 }
 
 fn absolute(dir: &Path) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use oxkeeper_config::{Config, Inputs, MainSource, read_text, usage};
-use oxkeeper_server::run::start;
+use oxkeeper_server::run::{lock_directory, start};
 use oxkeeper_server::settings::Settings;
 use oxkeeper_server::{seed, storage::RealDisk};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -65,8 +65,9 @@ fn serve(config: &Config) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return failed(&error.to_string(), EXIT_CONFIG),
     };
-    let running = match start(settings, Arc::new(RealDisk)) {
-        Ok(running) => running,
+    let started = lock_directory(&settings.files).and_then(|lock| Ok((start(settings, Arc::new(RealDisk))?, lock)));
+    let (running, _lock) = match started {
+        Ok(started) => started,
         Err(error) => return failed(&error.to_string(), u8::try_from(error.exit_code()).unwrap_or(1)),
     };
     if let Some(signal) = signals.forever().next() {
