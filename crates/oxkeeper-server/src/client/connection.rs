@@ -20,6 +20,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// How much unread input is taken off a connection that is closed, in reads.
+const FINAL_READS_MAX: usize = 16;
+
 /// Whether there is a connection left after a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
@@ -389,6 +392,14 @@ impl Connection {
     /// The end: everybody who knows of the connection forgets it.
     pub fn end(&mut self, shared: &Shared, registry: &Registry, scratch: &mut Scratch) {
         self.give_back(shared);
+        // Input that nobody has read would turn the close into a reset, which can overtake the last answer on its way.
+        if self.socket.shutdown(std::net::Shutdown::Write).is_ok() {
+            for _ in 0..FINAL_READS_MAX {
+                if !matches!(self.socket.read(&mut scratch.read), Ok(n) if n > 0) {
+                    break;
+                }
+            }
+        }
         if let Err(error) = registry.deregister(&mut self.socket) {
             tracing::debug!("deregistering {}: {error}", self.link.peer);
         }
