@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use crate::servers::ServerConfig;
 use crate::universe::{self, Theme};
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::{OpCode, Zxid};
+use oxkeeper_types::{OpCode, Zxid, path};
 
 /// Connections of one program.
 const SLOTS: usize = 4;
@@ -134,9 +134,21 @@ pub fn generate(seed: u64, requests: usize) -> Program {
     Program { seed, config, steps }
 }
 
+/// The nodes of a quota on `/a`, as an ordinary program with quotas begins.
+const QUOTA_NODES: [&str; 4] =
+    ["/a", "/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats"];
+
 /// The program of a seed with restarts in it, on the server's own files and on the other's, and the whole tree at last.
+///
+/// Once its quotas are set up it leaves them alone. Usage that a client has overwritten is put right only where a snapshot is
+/// loaded, and the two servers take theirs at different moments: what stands there after a restart says nothing.
 pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
     let mut program = generate(seed, requests);
+    // Two connections, then perhaps the quota.
+    let mut set_up = program.steps.drain(..2 + QUOTA_NODES.len()).collect::<Vec<_>>();
+    program.steps.retain(|step| !rewrites_quota(step));
+    set_up.append(&mut program.steps);
+    program.steps = set_up;
     let mut rng = Rng::fork(seed, 1);
     for part in [1, 2, 3] {
         let at = program.steps.len() * part / 4 + rng.below(1 + requests / 20);
@@ -144,6 +156,15 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
     }
     program.steps.extend([Step::Dump, Step::Restart { swap: true }, Step::Dump]);
     program
+}
+
+/// Whether a step creates, changes or deletes a node of a quota.
+fn rewrites_quota(step: &Step) -> bool {
+    match step {
+        Step::Request { request, .. } => request.writes_below(path::QUOTA),
+        Step::Burst { requests, .. } => requests.iter().any(|request| request.writes_below(path::QUOTA)),
+        _ => false,
+    }
 }
 
 struct Generator {
@@ -166,10 +187,8 @@ impl Generator {
 
     /// The nodes of a quota on /a, which random creates alone seldom bring together, with its parents.
     fn quota_nodes(&mut self) -> Vec<Step> {
-        let nodes =
-            ["/a", "/zookeeper/quota/a", "/zookeeper/quota/a/zookeeper_limits", "/zookeeper/quota/a/zookeeper_stats"];
         let mut steps = Vec::new();
-        for path in nodes {
+        for path in QUOTA_NODES {
             let data = self.theme.data(path, &mut self.rng);
             let acl = AclArg(Some(open_acl()));
             let request = Request::Create { op: OpCode::Create, path: path.to_string(), data, acl, flags: 0 };
@@ -518,6 +537,18 @@ mod tests {
         assert_eq!(generate(7, 300), generate(7, 300));
         assert_ne!(generate(7, 300).steps, generate(8, 300).steps);
         assert_eq!(generate(7, 300).steps.len(), 300);
+    }
+
+    #[test]
+    fn programs_with_restarts_leave_quotas_alone_once_they_are_set_up() {
+        let mut with_quotas = 0;
+        for seed in 0..200 {
+            let steps = generate_with_restarts(seed, 300).steps;
+            let writes: Vec<usize> = (0..steps.len()).filter(|at| rewrites_quota(&steps[*at])).collect();
+            assert!(writes.iter().all(|at| *at < 6), "seed {seed}: {writes:?}");
+            with_quotas += usize::from(writes == [3, 4, 5]);
+        }
+        assert!(with_quotas > 20, "{with_quotas} of 200 programs have quotas");
     }
 
     #[test]

@@ -167,6 +167,18 @@ impl Request {
         op.number()
     }
 
+    /// Whether it creates, changes or deletes a node below `top`, alone or in a part of a multi.
+    pub fn writes_below(&self, top: &str) -> bool {
+        match self {
+            Request::Create { path, .. }
+            | Request::CreateTtl { path, .. }
+            | Request::Delete { path, .. }
+            | Request::SetData { path, .. } => path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/')),
+            Request::Multi { parts, .. } => parts.iter().any(|part| part.request.writes_below(top)),
+            _ => false,
+        }
+    }
+
     /// Appends the body. `last_zxid` is what the connection has seen last.
     pub fn write(&self, last_zxid: Zxid, w: &mut Writer) {
         match self {
