@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use oxkeeper_proto::client::ConnectRequest;
+use oxkeeper_tree::{ImageId, Tree};
 use oxkeeper_types::persist::Persisted;
 use oxkeeper_types::{ConnId, Id, Millis, OpCode, SessionId, Xid, Zxid};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ pub struct Now {
 }
 
 /// An event for [`crate::Replica::step`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Input {
     /// Time has passed. Comes at least as often as [`crate::Replica::next_deadline`] asks for.
     Tick,
@@ -28,8 +29,16 @@ pub enum Input {
     Touched(Vec<SessionId>),
     /// The connection is gone, whoever closed it. Its session lives on until it expires.
     Disconnected { conn: ConnId },
-    /// What the disk has done.
+    /// What the disk has done. After a [`oxkeeper_types::persist::Persist::TruncateLog`] the edge rebuilds the tree from disk
+    /// and answers with [`Input::StateReplaced`] instead of `Persisted::Truncated`.
     Persisted(Persisted),
+    /// Of an ensemble: what happened on the election port and the quorum port. Every packet of a link comes through here, in
+    /// order; `Tick`, `Persisted`, `StateReplaced`, `Propose`, `ImageFrozen` and `ConfirmLeadership` never do.
+    Peer(oxkeeper_zab::Input),
+    /// Of an ensemble: a leader's snapshot was received and installed, or the log was cut; this is the tree on disk now.
+    StateReplaced { tree: Box<Tree> },
+    /// The image of [`crate::output::PeerOutput::SendImage`] was sent, or its link is gone.
+    ImageSent { image: ImageId },
     /// The snapshot that `Control::Snapshot` asked for has been written (or has failed: `None`).
     SnapshotDone { zxid: Option<Zxid> },
 }

@@ -1,9 +1,12 @@
 //! All that a server can ask for.
 
+use oxkeeper_proto::election::Notification;
 use oxkeeper_proto::frame;
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_tree::ImageId;
 use oxkeeper_types::persist::Persist;
-use oxkeeper_types::{ConnId, Millis, SessionId, Zxid};
+use oxkeeper_types::{ConnId, Millis, ServerId, SessionId, Zxid};
+use oxkeeper_zab::{LinkEnd, LinkId, RoleChange};
 use std::ops::Range;
 
 /// What a step leaves for the edge to carry out. Reused: the edge drains it and hands it back.
@@ -17,6 +20,58 @@ pub struct Outputs {
     pub deliveries: Vec<Delivery>,
     /// In order; carried out after the deliveries.
     pub controls: Vec<Control>,
+    /// Of an ensemble, in order: what goes to the other servers. Nothing in here waits for the disk: what must, comes out only
+    /// after the disk has answered.
+    pub peers: Vec<PeerOutput>,
+}
+
+/// What a server of an ensemble asks of its election port and its quorum port.
+#[derive(Clone, Debug)]
+pub enum PeerOutput {
+    /// As [`oxkeeper_zab::Output::Notify`].
+    Notify {
+        to: ServerId,
+        notification: Notification,
+    },
+    /// As [`oxkeeper_zab::Output::DialLeader`].
+    DialLeader {
+        leader: ServerId,
+    },
+    Send {
+        link: LinkId,
+        packet: Packet,
+    },
+    /// As [`oxkeeper_zab::Output::CloseLink`].
+    CloseLink {
+        link: LinkId,
+        why: LinkEnd,
+    },
+    /// Send the frozen image as a raw snapshot stream (sessions, ACLs, nodes, "/", then the signature), in this place among the
+    /// packets of the link; then answer with `Input::ImageSent`.
+    SendImage {
+        link: LinkId,
+        image: ImageId,
+    },
+    /// As [`oxkeeper_zab::Output::ReadHistory`]; answered by `Input::Peer(HistoryRead)`.
+    ReadHistory {
+        link: LinkId,
+        after: Zxid,
+    },
+    /// The part that this server plays has changed, for those who are asked about it or wait for it: a dial that is under way
+    /// is given up, and links of the old role are closed by their own outputs.
+    Role(RoleChange),
+}
+
+/// How clients are served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    Standalone,
+    Leader,
+    Follower,
+    Observer,
+    ReadOnly,
+    /// Not at all: connections are closed at their handshake.
+    Looking,
 }
 
 /// `frames[range]` goes to the outbox of `conn`.
@@ -35,6 +90,9 @@ pub enum Control {
     Established { conn: ConnId, session: SessionId, timeout: Millis },
     /// Send what is in the outbox, then close.
     Close { conn: ConnId, reason: CloseReason },
+    /// From here on clients are served in this way. All connections are closed where it is not served any more
+    /// (the replica says so connection by connection).
+    Serve { mode: Mode },
     /// Write a snapshot from this frozen image; answer with `Input::SnapshotDone`.
     Snapshot { image: ImageId, zxid: Zxid },
 }
@@ -62,6 +120,8 @@ pub enum CloseReason {
         op: i32,
     },
     AuthFailed,
+    /// This server serves no clients now: it looks for a leader.
+    NotServing,
 }
 
 impl Outputs {
@@ -72,7 +132,7 @@ impl Outputs {
         self.deliveries.push(Delivery { conn, range: start..self.frames.len(), is_reply });
     }
     pub fn is_empty(&self) -> bool {
-        self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty()
+        self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty() && self.peers.is_empty()
     }
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -80,5 +140,6 @@ impl Outputs {
         self.frames.clear();
         self.deliveries.clear();
         self.controls.clear();
+        self.peers.clear();
     }
 }

@@ -99,6 +99,9 @@ impl Replica {
             }
             Input::Persisted(Persisted::Log { through }) => self.flight.commit_through(through),
             Input::Persisted(other) => unreachable!("a standalone server asked for no {other:?}"),
+            Input::Peer(_) | Input::StateReplaced { .. } | Input::ImageSent { .. } => {
+                unreachable!("a standalone server has no peers")
+            }
             Input::SnapshotDone { zxid } => {
                 self.snapshots.finished = self.snapshots.writing.take();
                 self.snapshots.last = zxid.or(self.snapshots.last);

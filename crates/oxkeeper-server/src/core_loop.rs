@@ -124,6 +124,7 @@ impl CoreLoop {
             let (conn, notice) = match *control {
                 Control::Established { conn, session, timeout } => (conn, Notice::Established { session, timeout }),
                 Control::Close { conn, reason } => (conn, Notice::Close(reason)),
+                Control::Serve { .. } => continue,
                 Control::Snapshot { image, zxid } => {
                     self.snapshots.begin(image, zxid);
                     continue;

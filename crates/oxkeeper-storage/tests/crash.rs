@@ -13,7 +13,7 @@ use oxkeeper_storage::{Compression, Dirs, Disk, Persister, RecoverOptions, Recov
 use oxkeeper_storage::{epoch_file::read_epoch, recover};
 use oxkeeper_tree::Tree;
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::persist::{Persist, Persisted};
+use oxkeeper_types::persist::{Persist, Persisted, TxnBytes};
 use oxkeeper_types::{Epoch, OpCode, SessionId, Zxid};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -25,7 +25,7 @@ struct World {
     dirs: Dirs,
     random: Random,
     /// Everything submitted that is not known to be gone, in order.
-    history: Vec<(Zxid, Arc<[u8]>)>,
+    history: Vec<(Zxid, TxnBytes)>,
     /// How many of them must be there.
     acknowledged: usize,
     /// Last durable, and last asked for.
@@ -92,7 +92,7 @@ impl World {
         (batch, None)
     }
 
-    fn body(&mut self, zxid: Zxid) -> Arc<[u8]> {
+    fn body(&mut self, zxid: Zxid) -> TxnBytes {
         let mut body = vec![0; 12];
         body.extend_from_slice(&zxid.0.to_be_bytes());
         body.resize(32, 1);
@@ -161,7 +161,7 @@ impl World {
     }
 
     fn recover(&mut self, seed: u64) {
-        let mut found: Vec<(Zxid, Arc<[u8]>)> = Vec::new();
+        let mut found: Vec<(Zxid, TxnBytes)> = Vec::new();
         let report = replay_log(&self.disk, &self.dirs.logs, Zxid::ZERO, true, &mut |_, record| {
             found.push((record.zxid, record.body[..].into()));
             Ok(())

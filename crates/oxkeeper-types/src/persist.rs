@@ -2,10 +2,10 @@
 //! an acknowledgement is only ever built from a [`Persisted`].
 
 use crate::id::{Epoch, Zxid};
-use std::sync::Arc;
+use bytes::Bytes;
 
 /// A transaction as it is framed in the log and in proposals: `TxnHeader`, record, optional `TxnDigest`.
-pub type TxnBytes = Arc<[u8]>;
+pub type TxnBytes = Bytes;
 
 /// One request to the disk. Requests are carried out in order.
 #[derive(Clone, Debug)]
