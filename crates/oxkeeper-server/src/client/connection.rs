@@ -443,5 +443,6 @@ fn close_text(reason: CloseReason) -> End {
         CloseReason::ConnectThrottled => "too many connect requests at once (connection_throttle_tokens)".into(),
         CloseReason::Unimplemented { op } => format!("unknown request type {op}"),
         CloseReason::AuthFailed => "authentication failed".into(),
+        CloseReason::NotServing => "this server serves no clients now: it looks for a leader".into(),
     })
 }
