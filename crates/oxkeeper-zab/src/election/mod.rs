@@ -132,10 +132,8 @@ impl Election {
         out: &mut Vec<Output>,
     ) -> Option<Elected> {
         assert_ne!(from, self.electorate.me(), "a server's own notifications do not come back");
-        if let Phase::Looking(_) = self.phase {
-            if self.learn_ensemble(now, &n, out) == News::Members {
-                return None;
-            }
+        if self.is_looking() && self.learn_ensemble(now, &n, out) == News::Members {
+            return None;
         }
         if !self.electorate.is_voter(from) {
             self.answer_non_voter(from, out);
