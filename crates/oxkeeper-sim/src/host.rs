@@ -189,6 +189,8 @@ pub struct Running {
     pub durable: DurableNow,
     /// What the checkers have seen applied.
     pub observed: Option<Zxid>,
+    /// The epoch of the last LEADERINFO.
+    pub offered: Option<Epoch>,
     pub wake_at: u64,
     pub apply_scheduled: bool,
 }
@@ -197,11 +199,9 @@ impl Host {
     pub fn new(index: usize, options: &RunOptions) -> Host {
         let id = ServerId(index as i64 + 1);
         let random = &mut Random::new(options.seed ^ (index as u64 + 1) << 32, "clock");
-        let disk = FaultDisk::new();
-        disk.create_dir_all(Path::new("/data")).expect("an empty disk takes a directory");
-        Host {
+        let mut host = Host {
             id,
-            disk,
+            disk: FaultDisk::new(),
             dirs: Dirs::new(Path::new("/data"), None),
             clock: Clock::new(random, options.clock_faults),
             life: 0,
@@ -213,7 +213,16 @@ impl Host {
             armed: None,
             disk_full: false,
             silent: Vec::new(),
-        }
+        };
+        host.replace_disk(FaultDisk::new());
+        host
+    }
+
+    /// Another disk, with an empty data directory.
+    pub fn replace_disk(&mut self, disk: FaultDisk) {
+        disk.create_dir_all(Path::new("/data")).expect("an empty disk takes a directory");
+        self.disk = disk;
+        self.disk_full = false;
     }
 
     fn shared_disk(&self) -> Arc<dyn Disk> {
@@ -285,6 +294,7 @@ impl Host {
             shadow,
             durable,
             observed: None,
+            offered: None,
             wake_at: u64::MAX,
             apply_scheduled: false,
         });
@@ -367,6 +377,9 @@ fn log_zxids(disk: &FaultDisk, dirs: &Dirs) -> Result<Vec<(Zxid, Bytes)>, Storag
     }
     Ok(log)
 }
+
+/// A process begins its work.
+pub fn begin(_replica: &mut Replica, _state: &State, _now: Now, _out: &mut Outputs) {}
 
 fn ensemble_replica(_: Options, _: ZabOptions, _: Durable, _: &State, _: u64, _: Now) -> Replica {
     unimplemented!("ensembles")
