@@ -44,6 +44,7 @@ impl RunOptions {
         let r = &mut Random::new(seed, "options");
         let voters = *r.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
         let quiet = r.chance(5);
+        let pipeline = *r.pick(&[1, 1, 3, 8]);
         RunOptions {
             seed,
             voters,
@@ -58,8 +59,8 @@ impl RunOptions {
             sync_limit: r.between(3, 6) as u32,
             network_delay_us: *r.pick(&[80, 200, 200, 1000, 5000]),
             disk_sync_us: *r.pick(&[100, 300, 1000, 8000]),
-            think_us: *r.pick(&[4_000, 15_000, 15_000, 40_000, 150_000]),
-            pipeline: *r.pick(&[1, 1, 3, 8]),
+            think_us: *r.pick(&[15_000, 40_000, 40_000, 150_000]) * pipeline as u64,
+            pipeline,
             session_timeout_ms: *r.pick(&[2_000, 4_000, 4_000, 10_000]),
             snap_count: *r.pick(&[20, 100, 100, 1000, 100_000]),
             commit_log_count: *r.pick(&[1, 5, 20, 100, 500]),

@@ -29,6 +29,9 @@ const LEADER_DIAL_PAUSE_US: u64 = 100_000;
 /// Microseconds before a process is started again by whatever supervises it.
 const RESTART_US: u64 = 1_500_000;
 
+/// More events at one instant are a loop.
+const STEPS_AT_ONCE_MAX: u64 = 100_000;
+
 pub enum Event {
     /// The head of a pipe is due.
     Arrive(ConnKey, Side),
@@ -109,6 +112,8 @@ pub struct World {
     pub(crate) disk_random: Random,
     queue: BinaryHeap<Reverse<Entry>>,
     numbers: u64,
+    /// Events since time passed.
+    steps_here: u64,
     pub(crate) next_name: u64,
     /// Faults are over: nothing may fail from here on.
     pub healed: bool,
@@ -136,6 +141,7 @@ impl World {
             disk_random: Random::new(seed, "disk"),
             queue: BinaryHeap::new(),
             numbers: 0,
+            steps_here: 0,
             next_name: 1,
             healed: false,
             points: BTreeMap::new(),
@@ -186,6 +192,10 @@ impl World {
                 _ => break,
             }
             let Reverse(Entry { at, event, .. }) = self.queue.pop().expect("looked at above");
+            self.steps_here = if at == self.now { self.steps_here + 1 } else { 0 };
+            if self.steps_here > STEPS_AT_ONCE_MAX {
+                self.check.fail("Standstill", format!("{STEPS_AT_ONCE_MAX} events without time passing"));
+            }
             self.now = at;
             self.check.now = at;
             self.handle(event);

@@ -56,8 +56,14 @@ fn any(r: &mut Random) -> String {
     }
 }
 
-/// Draws a request. `watches` is how many the client has: it does not hoard them.
-pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize) -> (Asked, Request) {
+/// Draws a request. `watches` is how many the client has: it does not hoard them, nor the numbered nodes that it `made`.
+pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize, made: &mut Vec<String>) -> (Asked, Request) {
+    if made.len() > 2
+        && let Some(path) = made.pop()
+    {
+        let request = call::delete(&path, -1).request;
+        return (Asked::Delete { path }, request);
+    }
     let data = format!("{client}.{number}").into_bytes();
     let watch = watches < 12 && r.chance(35);
     let version = if r.chance(15) { r.below(6) as i32 } else { -1 };

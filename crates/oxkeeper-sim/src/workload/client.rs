@@ -10,6 +10,7 @@ use crate::transcript::Who;
 use crate::world::{ClientEvent, Event, World};
 use oxkeeper_client::core::call::Reply;
 use oxkeeper_client::core::session::{Event as SessionEvent, Outcome, Session, SessionOptions, SessionState, Ticket};
+use oxkeeper_proto::jute::Reader;
 use oxkeeper_types::{Millis, SessionId, Zxid};
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub struct Client {
     seen: Zxid,
     synced: Zxid,
     timeout_ms: i32,
+    /// Numbered nodes that are to be deleted again.
+    made: Vec<String>,
 }
 
 impl Client {
@@ -72,6 +75,7 @@ impl Client {
             seen: Zxid::ZERO,
             synced: Zxid::ZERO,
             timeout_ms,
+            made: Vec::new(),
         }
     }
 
@@ -160,7 +164,7 @@ impl World {
         for _ in 0..room.min(wanted) {
             client.next_ticket += 1;
             let number = client.next_ticket;
-            let (asked, request) = ask::draw(&mut client.random, c, number, client.watches.len());
+            let (asked, request) = ask::draw(&mut client.random, c, number, client.watches.len(), &mut client.made);
             let pending =
                 Pending { asked, acked_before: self.check.acked_max, synced_before: client.synced };
             self.trace.note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
@@ -259,6 +263,9 @@ impl World {
             client.watches.add(watching, path);
         }
         match &pending.asked {
+            Asked::Create { sequential: true, .. } if error == 0 => {
+                client.made.extend(Reader::unbounded(&reply.body).required_string().map(|p| p.into_owned()));
+            }
             Asked::RemoveWatches { path } if error == 0 => client.watches.remove_all(path),
             Asked::Sync { .. } if error == 0 => client.synced = client.synced.max(pending.acked_before),
             _ => {}
