@@ -202,7 +202,8 @@ impl World {
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
             PeerOutput::Role(role) => {
                 running.dial = None;
-                running.listening = matches!(role, RoleChange::Preparing { .. } | RoleChange::Leading { .. });
+                running.listening = self.options.always_listens
+                    || matches!(role, RoleChange::Preparing { .. } | RoleChange::Leading { .. });
                 self.check.on_role(h, running, role);
             }
         }

@@ -266,7 +266,7 @@ impl Host {
                     recent,
                     recent_after,
                 };
-                ensemble_replica(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
+                Replica::of_ensemble(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
             }
         };
         let durable = DurableNow {
@@ -378,11 +378,11 @@ fn log_zxids(disk: &FaultDisk, dirs: &Dirs) -> Result<Vec<(Zxid, Bytes)>, Storag
     Ok(log)
 }
 
-/// A process begins its work.
-pub fn begin(_replica: &mut Replica, _state: &State, _now: Now, _out: &mut Outputs) {}
-
-fn ensemble_replica(_: Options, _: ZabOptions, _: Durable, _: &State, _: u64, _: Now) -> Replica {
-    unimplemented!("ensembles")
+/// A process begins its work: a member of an ensemble looks for a leader.
+pub fn begin(replica: &mut Replica, state: &State, now: Now, out: &mut Outputs) {
+    if replica.report().zab.is_some() {
+        replica.start(state, now, out);
+    }
 }
 
 /// A tree from a received image; `None` where its bytes make no sense.

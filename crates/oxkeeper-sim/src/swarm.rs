@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub session_timeout_ms: u64,
     pub snap_count: u64,
     pub commit_log_count: usize,
+    /// The quorum port is open in every role, not only while leading (the reference's).
+    pub always_listens: bool,
     /// Clocks differ, drift and jump.
     pub clock_faults: bool,
     pub disk_faults: bool,
@@ -64,6 +66,7 @@ impl RunOptions {
             session_timeout_ms: *r.pick(&[2_000, 4_000, 4_000, 10_000]),
             snap_count: *r.pick(&[20, 100, 100, 1000, 100_000]),
             commit_log_count: *r.pick(&[1, 5, 20, 100, 500]),
+            always_listens: r.chance(50),
             clock_faults: r.chance(40),
             disk_faults: r.chance(50),
             network_faults: r.chance(80),
@@ -130,6 +133,7 @@ impl fmt::Display for RunOptions {
             self.commit_log_count
         )?;
         for (on, name) in [
+            (self.always_listens, "listens"),
             (self.clock_faults, "clocks"),
             (self.disk_faults, "disks"),
             (self.network_faults, "network"),
