@@ -367,12 +367,12 @@ impl Replica {
             let fired = watches.trigger(&self.options, &self.changes, out);
             self.counters.watch_events += fired;
         }
-        let (origin, refused) = match &mut self.ensemble {
+        let ((number, origin), refused) = match &mut self.ensemble {
             Some(ensemble) if ensemble.is_learning() => {
                 let refused = applied.is_refused() || applied.op == OpCode::Error;
                 (ensemble.forwarded.claim(&prepared.entry), refused.then_some(applied.error))
             }
-            _ => (origin, prepared.refused),
+            _ => ((0, origin), prepared.refused),
         };
         match origin {
             Origin::Elsewhere => {}
@@ -385,7 +385,13 @@ impl Replica {
                     self.establish(conn, session, timeout, read_only, out);
                 }
             }
-            Origin::Client { conn, xid } => reply_to_client(conn, xid, header.zxid, &applied, refused, out),
+            Origin::Client { conn, xid } => {
+                let overtaken = self.ensemble.as_mut().map(|e| e.forwarded.overtaken(conn, number)).unwrap_or_default();
+                for sync in overtaken {
+                    answer_sync(header.zxid, &SyncOrigin::Client(sync), out);
+                }
+                reply_to_client(conn, xid, header.zxid, &applied, refused, out);
+            }
         }
         if let Txn::CloseSession { .. } = prepared.entry.txn {
             self.end_session(header.session, &origin, out);

@@ -197,6 +197,11 @@ impl Zab {
         }
     }
 
+    /// The active configuration.
+    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
+        &self.core.options.ensemble
+    }
+
     /// Asserts what always holds, see [`crate::invariant`]. Called after each step.
     pub fn invariants(&self) {
         invariant::check(&self.core);
