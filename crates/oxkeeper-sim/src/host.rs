@@ -266,7 +266,14 @@ impl Host {
                     recent,
                     recent_after,
                 };
-                Replica::of_ensemble(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
+                Replica::of_ensemble(
+                    settings,
+                    zab_options(options, self.id, ensemble),
+                    durable,
+                    &state,
+                    replayed,
+                    clock,
+                )
             }
         };
         let durable = DurableNow {

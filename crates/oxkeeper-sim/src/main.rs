@@ -189,7 +189,11 @@ fn many(arguments: &Arguments) -> ExitCode {
     }
     let hours = total.simulated_us as f64 / 3.6e9;
     let took = begin.elapsed().as_secs_f64();
-    println!("{} seeds, {hours:.2} simulated hours in {took:.1} s: {:.0} x real time", total.seeds, hours * 3600.0 / took);
+    println!(
+        "{} seeds, {hours:.2} simulated hours in {took:.1} s: {:.0} x real time",
+        total.seeds,
+        hours * 3600.0 / took
+    );
     for (name, n) in &total.sums {
         println!("{name:>12} {n}");
     }
@@ -216,7 +220,9 @@ fn supervise(start: u64, end: u64, jobs: u64, extra: &[String], sender: &std::sy
             BufReader::new(errors).lines().map_while(Result::ok).take(40).collect::<Vec<_>>().join(" | ")
         });
         for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
-            if let Some(seed) = line.strip_prefix("seed ").and_then(|l| l.split(' ').next()).and_then(|s| s.parse::<u64>().ok()) {
+            if let Some(seed) =
+                line.strip_prefix("seed ").and_then(|l| l.split(' ').next()).and_then(|s| s.parse::<u64>().ok())
+            {
                 next = seed + jobs;
             }
             let _ = sender.send(line);

@@ -533,7 +533,8 @@ impl World {
             Input::Peer(ZabInput::LearnerConnected { link }) if self.hosts[h].paused => {
                 // The kernel has taken the connection; the process hears of it when it goes on.
                 let key = self.running(h).links[&link].0;
-                let message = ServerEvent::Message { kind: Kind::Quorum, name: link.0, key, message: Message::Bytes(vec![]) };
+                let message =
+                    ServerEvent::Message { kind: Kind::Quorum, name: link.0, key, message: Message::Bytes(vec![]) };
                 self.hosts[h].deferred.push(message);
             }
             Input::Peer(ZabInput::ElectionLink { .. }) if self.hosts[h].paused => {}
@@ -606,7 +607,8 @@ impl World {
         if self.running(h).election[&peer].conn.is_some() {
             return;
         }
-        let to = self.index_of(peer).filter(|to| !refused && self.reachable(h, *to) && self.hosts[*to].running.is_some());
+        let to =
+            self.index_of(peer).filter(|to| !refused && self.reachable(h, *to) && self.hosts[*to].running.is_some());
         let Some(to) = to else {
             return self.input(h, Input::Peer(ZabInput::ElectionLink { peer, up: false }));
         };
@@ -633,7 +635,8 @@ impl World {
     }
 
     fn on_election_message(&mut self, h: usize, key: ConnKey, message: Message) {
-        let peer = self.running(h).election.iter().find(|(_, p): &(_, &ElectionPeer)| p.conn.is_some_and(|c| c.0 == key));
+        let peer =
+            self.running(h).election.iter().find(|(_, p): &(_, &ElectionPeer)| p.conn.is_some_and(|c| c.0 == key));
         let Some(peer) = peer.map(|(id, _)| *id) else { return };
         match message {
             Message::Notification(notification) => {

@@ -197,11 +197,6 @@ impl Zab {
         }
     }
 
-    /// The active configuration.
-    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
-        &self.core.options.ensemble
-    }
-
     /// Asserts what always holds, see [`crate::invariant`]. Called after each step.
     pub fn invariants(&self) {
         invariant::check(&self.core);
