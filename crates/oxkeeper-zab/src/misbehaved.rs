@@ -61,7 +61,10 @@ impl fmt::Display for Misbehaved {
                 write!(f, "expected TRUNC to a zxid below the last one in the log, {last_logged}, got {got}")
             }
             Misbehaved::Uncommit { committed, got } => {
-                write!(f, "expected a history with everything through {committed}, which is committed, got one through {got}")
+                write!(
+                    f,
+                    "expected a history with everything through {committed}, which is committed, got one through {got}"
+                )
             }
             Misbehaved::OtherState { announced, got } => {
                 write!(f, "expected a state through {announced}, as announced, got one through {got}")

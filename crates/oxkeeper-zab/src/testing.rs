@@ -222,11 +222,8 @@ impl Bench {
 }
 
 pub(crate) fn hello(server: i64, accepted: i64) -> Packet {
-    let info = LearnerInfo {
-        server: Some(ServerId(server)),
-        protocol_version: LEARNER_PROTOCOL,
-        config_version: Zxid::ZERO,
-    };
+    let info =
+        LearnerInfo { server: Some(ServerId(server)), protocol_version: LEARNER_PROTOCOL, config_version: Zxid::ZERO };
     let accepted_epoch = Epoch(accepted);
     if server > 3 {
         Packet::ObserverInfo { accepted_epoch, info }

@@ -106,11 +106,15 @@ impl Zab {
                 }
             }
             Input::Propose { zxid, txn } => {
-                let Role::Leading(leader) = &mut self.role else { panic!("{zxid} was proposed by a server that does not lead") };
+                let Role::Leading(leader) = &mut self.role else {
+                    panic!("{zxid} was proposed by a server that does not lead")
+                };
                 leader.propose(&mut self.core, now, zxid, txn, out);
             }
             Input::ConfirmLeadership => {
-                let Role::Leading(leader) = &mut self.role else { panic!("a server that does not lead was asked to confirm it") };
+                let Role::Leading(leader) = &mut self.role else {
+                    panic!("a server that does not lead was asked to confirm it")
+                };
                 leader.confirm_leadership(&mut self.core, out);
             }
         }
@@ -399,7 +403,10 @@ impl Zab {
         let Role::Following(follower) = &mut self.role else {
             panic!("the state was replaced by one through {last}, which no role has asked for");
         };
-        assert!(follower.is_replacing(), "the state was replaced by one through {last}, which this role has not asked for");
+        assert!(
+            follower.is_replacing(),
+            "the state was replaced by one through {last}, which this role has not asked for"
+        );
         let result = follower.on_state_replaced(&mut self.core, now, last, out);
         self.settle(now, result.into(), out);
     }

@@ -54,7 +54,11 @@ impl Follower {
 
     fn role_change(&self, serving: bool) -> RoleChange {
         let leader = self.leader;
-        if self.observer { RoleChange::Observing { leader, serving } } else { RoleChange::Following { leader, serving } }
+        if self.observer {
+            RoleChange::Observing { leader, serving }
+        } else {
+            RoleChange::Following { leader, serving }
+        }
     }
 
     pub fn leader(&self) -> ServerId {
@@ -126,14 +130,11 @@ impl Follower {
 
     /// An epoch is on disk, or the history that was put in place before it.
     pub fn on_epoch_durable(&mut self, core: &mut Core, now: Millis, asked_by: Reign, out: &mut Vec<Output>) {
-        match &mut self.phase {
-            Phase::Discovery(_) => self.finish_discovery(core, out),
-            Phase::Sync(sync) if asked_by == core.reign => {
-                if sync.on_epoch_durable(core, out) {
-                    self.heard = now;
-                }
-            }
-            _ => {}
+        self.finish_discovery(core, out);
+        let Phase::Sync(sync) = &mut self.phase else { return };
+        let is_ours = asked_by == core.reign;
+        if is_ours && sync.on_epoch_durable(core, out) {
+            self.heard = now;
         }
     }
 

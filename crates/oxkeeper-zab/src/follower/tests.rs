@@ -96,7 +96,9 @@ fn a_snapshot_replaces_everything_and_holds_back_what_comes_behind_it() {
     let mut f = Bench::discovered(1, 3);
     assert!(f.packet(9, Packet::Snap { zxid: z(1, 8) }).is_empty());
     // A leader of the reference begins to forward before it takes the snapshot's zxid: 1.7 and 1.8 are in it.
-    for packet in [proposal(1, 7), commit(1, 7), proposal(1, 8), commit(1, 8), proposal(1, 9), commit(1, 9), new_leader(2)] {
+    for packet in
+        [proposal(1, 7), commit(1, 7), proposal(1, 8), commit(1, 8), proposal(1, 9), commit(1, 9), new_leader(2)]
+    {
         assert!(f.packet(9, packet).is_empty());
     }
     // While the edge reads, it is the one that watches the link.

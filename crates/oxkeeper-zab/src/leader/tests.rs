@@ -322,8 +322,7 @@ fn a_leader_alone_commits_what_is_on_its_disk() {
 #[test]
 fn hierarchical_quorums_count_weights_in_groups() {
     // QP124: two groups of three; a majority of groups is both.
-    let mut lines: Vec<(String, String)> =
-        (1..=6).map(|id| (format!("server.{id}"), format!("h{id}:1:2"))).collect();
+    let mut lines: Vec<(String, String)> = (1..=6).map(|id| (format!("server.{id}"), format!("h{id}:1:2"))).collect();
     lines.extend([("group.1".into(), "1:2:3".into()), ("group.2".into(), "4:5:6".into())]);
     let entries = lines.iter().map(|(k, v)| (k.as_str(), v.as_str()));
     let groups = Ensemble::from_entries(entries, MemberRules::default()).expect("groups");

@@ -483,10 +483,8 @@ impl World {
 
     fn on_role(&mut self, at: usize, change: RoleChange) {
         let node = &mut self.nodes[at];
-        node.is_serving = matches!(
-            change,
-            RoleChange::Following { serving: true, .. } | RoleChange::Observing { serving: true, .. }
-        );
+        node.is_serving =
+            matches!(change, RoleChange::Following { serving: true, .. } | RoleChange::Observing { serving: true, .. });
         match change {
             RoleChange::Looking => node.apply_all(),
             RoleChange::Leading { epoch } => self.check.on_established(node.id, epoch, &node.applied),

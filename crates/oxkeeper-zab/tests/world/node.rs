@@ -181,7 +181,10 @@ impl Node {
     pub fn confirmed(&mut self, number: u64) {
         self.confirmations.retain(|(asked, epoch, highest)| {
             if *asked <= number {
-                assert!(epoch >= highest, "leadership of {epoch:?} was confirmed though {highest:?} was established before");
+                assert!(
+                    epoch >= highest,
+                    "leadership of {epoch:?} was confirmed though {highest:?} was established before"
+                );
                 self.confirmed_count += 1;
             }
             *asked > number
