@@ -83,10 +83,11 @@ impl Zab {
                 _ => out.push(Output::CloseLink { link, why: LinkEnd::RoleOver }),
             },
             Input::LeaderUnreachable { leader } => {
-                if let Role::Following(follower) = &self.role {
-                    if follower.link().is_none() && follower.leader() == leader {
-                        self.end_role(now, LinkEnd::RoleOver, out);
-                    }
+                if let Role::Following(follower) = &self.role
+                    && follower.link().is_none()
+                    && follower.leader() == leader
+                {
+                    self.end_role(now, LinkEnd::RoleOver, out);
                 }
             }
             Input::LearnerConnected { link } => self.on_learner_connected(now, link, out),

@@ -89,7 +89,7 @@ fn nothing_committed_is_lost_under_random_faults() {
         run(seed.parse().expect("a number"));
         return;
     }
-    let seeds: u64 = std::env::var("ZAB_SEEDS").map_or(1500, |n| n.parse().expect("a number"));
+    let seeds: u64 = std::env::var("ZAB_SEEDS").map_or(1000, |n| n.parse().expect("a number"));
     let (mut committed, mut epochs, mut confirmed) = (0, 0, 0);
     let mut ways = BTreeMap::new();
     for seed in 0..seeds {

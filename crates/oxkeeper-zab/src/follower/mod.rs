@@ -188,10 +188,10 @@ impl Follower {
 
     /// ACKEPOCH may leave as soon as the promise is on disk, and this server is in synchronisation then.
     fn finish_discovery(&mut self, core: &Core, out: &mut Vec<Output>) {
-        if let Phase::Discovery(discovery) = &mut self.phase {
-            if let Some(sync) = discovery.finish(core, self.observer, out) {
-                self.phase = Phase::Sync(sync);
-            }
+        if let Phase::Discovery(discovery) = &mut self.phase
+            && let Some(sync) = discovery.finish(core, self.observer, out)
+        {
+            self.phase = Phase::Sync(sync);
         }
     }
 

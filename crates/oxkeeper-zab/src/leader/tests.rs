@@ -63,6 +63,15 @@ fn a_second_answer_to_an_epoch_does_not_count_nor_does_an_observer() {
 }
 
 #[test]
+fn a_member_that_has_promised_a_later_epoch_gets_one_it_may_follow() {
+    let mut l = Bench::established(3);
+    let lines = l.join(3, 3, 7);
+    assert_eq!(lines, ["close 2: RoleOver", "close 3: RoleOver", "looking"]);
+    l.elect(1);
+    assert_eq!(l.join(2, 2, 2), ["accepted 8"]);
+}
+
+#[test]
 fn each_wait_for_a_quorum_ends_with_init_limit() {
     let mut l = Bench::new(1, durable(3));
     l.elect(1);
