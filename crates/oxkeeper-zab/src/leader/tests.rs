@@ -66,7 +66,7 @@ fn a_second_answer_to_an_epoch_does_not_count_nor_does_an_observer() {
 fn a_member_that_has_promised_a_later_epoch_gets_one_it_may_follow() {
     let mut l = Bench::established(3);
     let lines = l.join(3, 3, 7);
-    assert_eq!(lines, ["close 2: RoleOver", "close 3: RoleOver", "looking"]);
+    assert_eq!(lines, ["close 3: RoleOver", "close 2: RoleOver", "looking"]);
     l.elect(1);
     assert_eq!(l.join(2, 2, 2), ["accepted 8"]);
 }
