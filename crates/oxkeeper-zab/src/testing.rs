@@ -89,7 +89,9 @@ impl Bench {
     pub fn disk_once(&mut self) -> Vec<String> {
         match self.disk.pop_front().expect("something was asked of the disk") {
             Persist::Append { zxid, .. } => self.step(Input::Persisted(Persisted::Log { through: zxid })),
-            Persist::TruncateLog { zxid } => self.step(Input::StateReplaced { last: zxid }),
+            Persist::TruncateLog { zxid } | Persist::InstallSnapshot { zxid } => {
+                self.step(Input::StateReplaced { last: zxid })
+            }
             Persist::AcceptedEpoch(epoch) => self.step(Input::Persisted(Persisted::AcceptedEpoch(epoch))),
             Persist::CurrentEpoch(epoch) => self.step(Input::Persisted(Persisted::CurrentEpoch(epoch))),
             Persist::RollLog => Vec::new(),
@@ -252,6 +254,7 @@ fn describe(output: &Output) -> Option<String> {
         Output::CloseLink { link, why } => format!("close {}: {why:?}", link.0),
         Output::Persist(Persist::Append { zxid, .. }) => format!("append {}", short(*zxid)),
         Output::Persist(Persist::TruncateLog { zxid }) => format!("truncate {}", short(*zxid)),
+        Output::Persist(Persist::InstallSnapshot { zxid }) => format!("install {}", short(*zxid)),
         Output::Persist(Persist::AcceptedEpoch(epoch)) => format!("accepted {}", epoch.0),
         Output::Persist(Persist::CurrentEpoch(epoch)) => format!("current {}", epoch.0),
         Output::Persist(Persist::RollLog) => "roll".into(),
