@@ -336,6 +336,10 @@ impl Host {
         let running = self.running.as_mut()?;
         let (image, zxid) = running.snapshot.take()?;
         let tree = &running.state.tree;
+        if !tree.has_image(image) {
+            // The tree was replaced meanwhile, and its images went with it.
+            return None;
+        }
         let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
         let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
         write_snapshot(disk, &self.dirs, zxid, &snapshot_options(), digest, &mut next).ok().map(|_| zxid)
