@@ -3,6 +3,7 @@
 //! Owns what a machine keeps over a crash (disk, clocks) and what a process does not ([`Running`]). How outputs are carried out
 //! is `dispatch`; when things happen is `world`.
 
+use crate::museum::Bug;
 use crate::network::{ConnKey, Side};
 use crate::port::Port;
 use crate::random::Random;
@@ -232,6 +233,11 @@ impl Host {
     /// From files to a process, as the server does it.
     pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
         let recover_options = recover_options(options);
+        if options.planted == Some(Bug::RecoveryForgets)
+            && let Some((last, _)) = log_zxids(&self.disk, &self.dirs)?.last()
+        {
+            oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
+        }
         let recovered = recover(self.shared_disk(), &self.dirs, &recover_options)?;
         let last = recovered.last;
         let tree_last = recovered.tree.last_processed();
@@ -266,7 +272,14 @@ impl Host {
                     recent,
                     recent_after,
                 };
-                Replica::of_ensemble(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
+                Replica::of_ensemble(
+                    settings,
+                    zab_options(options, self.id, ensemble),
+                    durable,
+                    &state,
+                    replayed,
+                    clock,
+                )
             }
         };
         let durable = DurableNow {
@@ -306,9 +319,22 @@ impl Host {
         let disk = self.shared_disk();
         let running = self.running.as_mut().expect("only a process has the disk do something");
         match job {
-            Job::Batch(batch) => {
-                let mut inputs = Vec::new();
-                for done in running.persister.persist(&batch)? {
+            Job::Batch(mut batch) => {
+                let planted = options.planted;
+                let lies = planted.map(|bug| bug.spoil_batch(&mut batch)).unwrap_or_default();
+                let mut inputs: Vec<Input> = lies.into_iter().map(Input::Persisted).collect();
+                if planted == Some(Bug::LostTruncation) && matches!(batch.last(), Some(Persist::TruncateLog { .. })) {
+                    batch.pop();
+                    inputs.extend(running.persister.persist(&batch)?.into_iter().map(Input::Persisted));
+                    let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
+                    inputs.push(Input::StateReplaced { tree: Box::new(recovered.tree) });
+                    return Ok(inputs);
+                }
+                let done = match running.persister.persist(&batch) {
+                    Err(_) if planted == Some(Bug::SyncErrorSwallowed) => Bug::pretend(&batch),
+                    done => done?,
+                };
+                for done in done {
                     match done {
                         Persisted::Truncated { .. } => {
                             let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
@@ -324,7 +350,12 @@ impl Host {
                 let mut writer = SnapshotWriter::create(disk, &self.dirs, zxid, snapshot.compression)?;
                 writer.write(&bytes)?;
                 running.persister.restart_after(zxid)?;
-                writer.install(&snapshot.trailers(zxid, tree.digest()), &self.dirs)?;
+                let trailers = snapshot.trailers(zxid, tree.digest());
+                if options.planted == Some(Bug::SnapshotBesideLog) {
+                    writer.finish(&trailers)?;
+                } else {
+                    writer.install(&trailers, &self.dirs)?;
+                }
                 Ok(vec![Input::StateReplaced { tree }])
             }
         }
@@ -355,14 +386,18 @@ impl Host {
     }
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
-    pub fn read_history(&self, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+    pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
         let log = log_zxids(&self.disk, &self.dirs).ok()?;
         let first = log.first()?.0;
         let known = log.iter().any(|(z, _)| *z == after);
         if !known && !(first.follows(after) && after.counter() == 0) {
             return None;
         }
-        Some(log.into_iter().filter(|(z, _)| *z > after).collect())
+        let mut history: Vec<(Zxid, Bytes)> = log.into_iter().filter(|(z, _)| *z > after).collect();
+        if options.planted == Some(Bug::HistoryWithHole) && history.len() > 2 {
+            history.remove(1);
+        }
+        Some(history)
     }
 }
 

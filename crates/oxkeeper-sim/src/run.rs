@@ -76,7 +76,8 @@ impl World {
         let waiting: Vec<usize> =
             self.clients.iter().enumerate().filter(|(_, client)| !client.served).map(|(c, _)| c + 1).collect();
         let modes: Vec<_> = self.hosts.iter().map(|h| h.running.as_ref().map(|r| r.mode)).collect();
-        let text = format!("clients {waiting:?} had no write acknowledged after everything was healed; servers: {modes:?}");
+        let text =
+            format!("clients {waiting:?} had no write acknowledged after everything was healed; servers: {modes:?}");
         self.check.fail("Liveness", text);
         false
     }
