@@ -234,20 +234,24 @@ impl Host {
     pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
         let recover_options = recover_options(options);
         if options.planted == Some(Bug::RecoveryForgets)
-            && let Some((last, _)) = log_zxids(&self.disk, &self.dirs)?.last()
+            && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
         }
         let recovered = recover(self.shared_disk(), &self.dirs, &recover_options)?;
         let last = recovered.last;
         let tree_last = recovered.tree.last_processed();
-        let log = log_zxids(&self.disk, &self.dirs)?;
+        let base = recovered.report.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
+        // Older files may have a hole where a leader's snapshot was installed and the process ended before they were removed.
+        let log = match log_from(&self.disk, &self.dirs, Zxid::ZERO) {
+            Ok(log) => log,
+            Err(_) => log_from(&self.disk, &self.dirs, Zxid(base.0 + 1))?,
+        };
         // Only the tail that joins without a gap to the last transaction is history that can be handed on.
         let mut history: Vec<(Zxid, Bytes)> = log;
         if history.last().map(|(z, _)| *z) != Some(tree_last) {
             history.clear();
         }
-        let base = recovered.report.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
         let zxids: Vec<Zxid> = history.iter().map(|(z, _)| *z).filter(|z| *z <= tree_last).collect();
         let base = if zxids.is_empty() { tree_last.max(Zxid::ZERO) } else { before_first(&history, base) };
         let shadow = Shadow { base, zxids };
@@ -387,7 +391,7 @@ impl Host {
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
     pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
-        let log = log_zxids(&self.disk, &self.dirs).ok()?;
+        let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let known = log.iter().any(|(z, _)| *z == after);
         if !known && !(first.follows(after) && after.counter() == 0) {
@@ -407,9 +411,9 @@ fn before_first(history: &[(Zxid, Bytes)], snapshot: Zxid) -> Zxid {
     if snapshot < first { snapshot } else { Zxid(first.0 - 1) }
 }
 
-/// Every transaction of the log that joins the last one without a gap.
-fn log_zxids(disk: &FaultDisk, dirs: &Dirs) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
-    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, Zxid::ZERO)?;
+/// The transactions of the log from `from` on. A hole is an error; behind a snapshot there may be one.
+fn log_from(disk: &FaultDisk, dirs: &Dirs, from: Zxid) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
+    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, from)?;
     let mut log = Vec::new();
     while let Some(record) = reader.read_next()? {
         log.push((record.zxid, record.body));

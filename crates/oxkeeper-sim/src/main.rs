@@ -173,7 +173,7 @@ fn museum(arguments: &Arguments) -> ExitCode {
             Some((seed, rule))
         });
         let seconds = begin.elapsed().as_secs_f64();
-        match found {
+        match &found {
             Some((seed, rule)) => println!("| `{}` | {} | {seed} | {rule} | {seconds:.1} s |", bug.name(), bug.what()),
             None => println!("| `{}` | {} | none | not found | {seconds:.1} s |", bug.name(), bug.what()),
         }
