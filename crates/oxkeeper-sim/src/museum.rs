@@ -43,7 +43,6 @@ bugs! {
     ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link";
     CommitLost = "commit-lost", "every fiftieth COMMIT is lost on its link";
     UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER";
-    ForgetsDisconnect = "forgets-disconnect", "the core is not told that a leader's link is gone";
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it";
 }
 

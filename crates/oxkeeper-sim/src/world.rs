@@ -591,9 +591,6 @@ impl World {
                 let running = self.running(h);
                 running.links.remove(&link);
                 running.snaps.remove(&link);
-                if self.options.planted == Some(Bug::ForgetsDisconnect) {
-                    return;
-                }
                 ZabInput::LinkClosed { link }
             }
             // A connection that was taken while the process was stopped.
