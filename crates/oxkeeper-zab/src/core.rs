@@ -95,8 +95,16 @@ impl Core {
     pub fn truncate(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
         assert!(zxid >= self.delivered, "cutting at {zxid} takes back {}, which is committed", self.delivered);
         self.history.truncate(zxid);
-        self.disk.truncate(self.reign, zxid);
+        self.disk.replace(self.reign, zxid);
         out.push(Output::Persist(Persist::TruncateLog { zxid }));
+    }
+
+    /// A leader's snapshot takes the place of our history.
+    pub fn install(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
+        assert!(zxid >= self.delivered, "a snapshot at {zxid} takes back {}, which is committed", self.delivered);
+        self.history.reset(zxid);
+        self.disk.replace(self.reign, zxid);
+        out.push(Output::Persist(Persist::InstallSnapshot { zxid }));
     }
 
     pub fn ask_accepted_epoch(&mut self, epoch: Epoch, out: &mut Vec<Output>) {

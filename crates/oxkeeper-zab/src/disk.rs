@@ -16,7 +16,8 @@ pub(crate) struct Reign(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Request {
     Append(Zxid),
-    Truncate(Zxid),
+    /// A cut of the log, or a snapshot in its place.
+    Replace(Zxid),
     AcceptedEpoch(Epoch),
     CurrentEpoch(Epoch),
 }
@@ -24,16 +25,16 @@ enum Request {
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Disk {
     outstanding: VecDeque<(Reign, Request)>,
-    truncations: usize,
+    replacements: usize,
 }
 
 impl Disk {
     pub fn append(&mut self, reign: Reign, zxid: Zxid) {
         self.outstanding.push_back((reign, Request::Append(zxid)));
     }
-    pub fn truncate(&mut self, reign: Reign, zxid: Zxid) {
-        self.truncations += 1;
-        self.outstanding.push_back((reign, Request::Truncate(zxid)));
+    pub fn replace(&mut self, reign: Reign, zxid: Zxid) {
+        self.replacements += 1;
+        self.outstanding.push_back((reign, Request::Replace(zxid)));
     }
     pub fn accepted_epoch(&mut self, reign: Reign, epoch: Epoch) {
         self.outstanding.push_back((reign, Request::AcceptedEpoch(epoch)));
@@ -42,9 +43,9 @@ impl Disk {
         self.outstanding.push_back((reign, Request::CurrentEpoch(epoch)));
     }
 
-    /// Whether the log is being cut and the tree built again.
-    pub fn is_truncating(&self) -> bool {
-        self.truncations > 0
+    /// Whether the tree is being built again.
+    pub fn is_replacing(&self) -> bool {
+        self.replacements > 0
     }
 
     /// The appends through `through` are on disk; `each` gets those of `reign`, in order.
@@ -75,15 +76,15 @@ impl Disk {
         }
     }
 
-    /// The tree was replaced. If that answers a truncation: the reign that asked for it.
-    pub fn truncated(&mut self, last: Zxid) -> Option<Reign> {
-        match self.outstanding.front() {
-            Some(&(reign, Request::Truncate(zxid))) if zxid == last => {
-                self.outstanding.pop_front();
-                self.truncations -= 1;
-                Some(reign)
+    /// The tree was replaced: the reign that asked for it, and how far it was to reach. A log that is cut at a transaction that
+    /// it does not hold ends before (BG029).
+    pub fn replaced(&mut self, last: Zxid) -> (Reign, Zxid) {
+        match self.outstanding.pop_front() {
+            Some((reign, Request::Replace(zxid))) if zxid >= last => {
+                self.replacements -= 1;
+                (reign, zxid)
             }
-            _ => None,
+            other => panic!("the state was replaced by one through {last} where the oldest request is {other:?}"),
         }
     }
 }

@@ -24,8 +24,8 @@ pub(crate) enum Misbehaved {
     TruncAhead { last_logged: Zxid, got: Zxid },
     /// TRUNC or SNAP that would take back what this server knows to be committed.
     Uncommit { committed: Zxid, got: Zxid },
-    /// The state that was put in place is not the one that was announced.
-    OtherState { announced: Zxid, got: Zxid },
+    /// TRUNC to a transaction that our log does not hold.
+    TruncAway { wanted: Zxid, got: Zxid },
     /// A proposal that does not follow the last one (ZOOKEEPER-4925, QP077).
     Gap { last: Zxid, got: Zxid },
     /// COMMIT of something else than the oldest proposal (QP086; reference: exit code 12).
@@ -61,10 +61,13 @@ impl fmt::Display for Misbehaved {
                 write!(f, "expected TRUNC to a zxid below the last one in the log, {last_logged}, got {got}")
             }
             Misbehaved::Uncommit { committed, got } => {
-                write!(f, "expected a history with everything through {committed}, which is committed, got one through {got}")
+                write!(
+                    f,
+                    "expected a history with everything through {committed}, which is committed, got one through {got}"
+                )
             }
-            Misbehaved::OtherState { announced, got } => {
-                write!(f, "expected a state through {announced}, as announced, got one through {got}")
+            Misbehaved::TruncAway { wanted, got } => {
+                write!(f, "expected TRUNC to a transaction of our log, got {wanted}; the log ends at {got} now")
             }
             Misbehaved::Gap { last, got } => write!(f, "expected a proposal that follows {last}, got {got}"),
             Misbehaved::CommitMismatch { oldest: Some(oldest), got } => {

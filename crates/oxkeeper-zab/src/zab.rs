@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::Packet;
+use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persisted;
 use oxkeeper_types::{Millis, ServerId, Zxid};
 
@@ -16,6 +17,7 @@ use crate::follower::Follower;
 use crate::input::{Input, LinkId};
 use crate::invariant;
 use crate::leader::Leader;
+use crate::misbehaved::Misbehaved;
 use crate::options::{Durable, ZabOptions};
 use crate::output::{LinkEnd, Output, RoleChange};
 use crate::report::{Standing, ZabReport};
@@ -91,6 +93,7 @@ impl Zab {
             }
             Input::LearnerConnected { link } => self.on_learner_connected(now, link, out),
             Input::Packet { link, packet } => self.on_packet(now, link, packet, out),
+            Input::SnapshotReceived { link } => self.on_snapshot_received(now, link, out),
             Input::LinkClosed { link } => self.on_link_closed(now, link, out),
             Input::Persisted(Persisted::Truncated { zxid }) => self.on_state_replaced(now, zxid, out),
             Input::Persisted(persisted) => self.on_persisted(now, persisted, out),
@@ -106,11 +109,15 @@ impl Zab {
                 }
             }
             Input::Propose { zxid, txn } => {
-                let Role::Leading(leader) = &mut self.role else { panic!("{zxid} was proposed by a server that does not lead") };
+                let Role::Leading(leader) = &mut self.role else {
+                    panic!("{zxid} was proposed by a server that does not lead")
+                };
                 leader.propose(&mut self.core, now, zxid, txn, out);
             }
             Input::ConfirmLeadership => {
-                let Role::Leading(leader) = &mut self.role else { panic!("a server that does not lead was asked to confirm it") };
+                let Role::Leading(leader) = &mut self.role else {
+                    panic!("a server that does not lead was asked to confirm it")
+                };
                 leader.confirm_leadership(&mut self.core, out);
             }
         }
@@ -123,7 +130,7 @@ impl Zab {
         match &self.role {
             Role::Looking(looking) => {
                 let early = looking.early.values().map(|early| early.since + self.core.init_time()).min();
-                let begins = looking.begins.filter(|_| !self.core.disk.is_truncating());
+                let begins = looking.begins.filter(|_| !self.core.disk.is_replacing());
                 let next = [begins, early, self.core.election.next_deadline()].into_iter().flatten().min();
                 next.unwrap_or(Millis(i64::MAX))
             }
@@ -139,6 +146,10 @@ impl Zab {
             Role::Leading(leader) => leader.next_zxid(&self.core),
             _ => None,
         }
+    }
+    /// The active configuration.
+    pub fn ensemble(&self) -> &Ensemble {
+        self.core.election.ensemble()
     }
     pub fn last_logged(&self) -> Zxid {
         self.core.history.last_logged()
@@ -184,11 +195,6 @@ impl Zab {
             election_time: self.election_time,
             outstanding: if is_established { core.history.outstanding() } else { 0 },
         }
-    }
-
-    /// The active configuration.
-    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
-        &self.core.options.ensemble
     }
 
     /// Asserts what always holds, see [`crate::invariant`]. Called after each step.
@@ -237,7 +243,7 @@ impl Zab {
     /// If the moment has come. While the log is being cut we do not know what to propose to whom: the tree is not there.
     fn begin_election(&mut self, now: Millis, out: &mut Vec<Output>) {
         let Role::Looking(looking) = &mut self.role else { return };
-        if looking.begins.is_some_and(|begins| begins <= now) && !self.core.disk.is_truncating() {
+        if looking.begins.is_some_and(|begins| begins <= now) && !self.core.disk.is_replacing() {
             looking.begins = None;
             let (last, epoch) = (self.core.history.last_logged(), self.core.epochs.current());
             self.core.election.look(now, last, epoch, out);
@@ -345,6 +351,16 @@ impl Zab {
         }
     }
 
+    /// The stream of a link that is closed already, as we see it, is dropped.
+    fn on_snapshot_received(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
+        if let Role::Following(follower) = &mut self.role
+            && follower.link() == Some(link)
+        {
+            let result = follower.on_snapshot_received(&mut self.core, out);
+            self.settle(now, result.into(), out);
+        }
+    }
+
     fn on_link_closed(&mut self, now: Millis, link: LinkId, out: &mut Vec<Output>) {
         match &mut self.role {
             Role::Looking(looking) => {
@@ -395,8 +411,11 @@ impl Zab {
     }
 
     fn on_state_replaced(&mut self, now: Millis, last: Zxid, out: &mut Vec<Output>) {
-        let answers = self.core.disk.truncated(last);
-        if answers.is_some_and(|reign| reign != self.core.reign) {
+        let (asked_by, asked) = self.core.disk.replaced(last);
+        if asked != last {
+            self.core.history.truncate(last);
+        }
+        if asked_by != self.core.reign {
             // The link broke meanwhile; the election has waited for this.
             self.begin_election(now, out);
             return;
@@ -404,8 +423,12 @@ impl Zab {
         let Role::Following(follower) = &mut self.role else {
             panic!("the state was replaced by one through {last}, which no role has asked for");
         };
-        assert!(follower.is_replacing(), "the state was replaced by one through {last}, which this role has not asked for");
-        let result = follower.on_state_replaced(&mut self.core, now, last, out);
+        let result = if asked == last {
+            follower.on_state_replaced(&mut self.core, now, last, out)
+        } else {
+            // Our history is a beginning of what the leader takes it for: it has to look at it again.
+            Err(Misbehaved::TruncAway { wanted: asked, got: last }.into())
+        };
         self.settle(now, result.into(), out);
     }
 }

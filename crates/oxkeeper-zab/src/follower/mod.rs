@@ -54,7 +54,11 @@ impl Follower {
 
     fn role_change(&self, serving: bool) -> RoleChange {
         let leader = self.leader;
-        if self.observer { RoleChange::Observing { leader, serving } } else { RoleChange::Following { leader, serving } }
+        if self.observer {
+            RoleChange::Observing { leader, serving }
+        } else {
+            RoleChange::Following { leader, serving }
+        }
     }
 
     pub fn leader(&self) -> ServerId {
@@ -144,6 +148,15 @@ impl Follower {
         }
     }
 
+    /// The leader's snapshot is there, and nowhere on disk yet.
+    pub fn on_snapshot_received(&mut self, core: &mut Core, out: &mut Vec<Output>) -> Result<(), LinkEnd> {
+        match &mut self.phase {
+            Phase::Sync(sync) => sync.on_snapshot_received(core, out),
+            phase => unreachable!("snapshots are received in synchronisation only: {phase:?}"),
+        }
+        Ok(())
+    }
+
     /// The tree and the log are the ones that the leader wanted: go on with what has come meanwhile.
     pub fn on_state_replaced(
         &mut self,
@@ -156,7 +169,7 @@ impl Follower {
             unreachable!("the state is replaced in synchronisation only: {:?}", self.phase)
         };
         self.heard = now;
-        for packet in sync.on_state_replaced(core, last)? {
+        for packet in sync.on_state_replaced(last) {
             if matches!(packet, Packet::Ping { .. }) {
                 continue;
             }
@@ -168,11 +181,6 @@ impl Follower {
             }
         }
         Ok(())
-    }
-
-    /// Whether a snapshot, or a cut log, is being put in place by the edge for this role.
-    pub fn is_replacing(&self) -> bool {
-        matches!(&self.phase, Phase::Sync(sync) if sync.is_replacing())
     }
 
     /// When the leader has been silent for too long (QP006, QP098). `None` while the edge reads a snapshot: it watches the

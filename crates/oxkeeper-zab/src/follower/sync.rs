@@ -32,12 +32,20 @@ enum Step {
     Receiving(Receiving),
 }
 
-/// A snapshot is read, or the log is cut; what comes behind is held back.
+/// A snapshot is read and installed, or the log is cut; what comes behind is held back.
 #[derive(Clone, Debug)]
 struct Replacing {
     announced: Zxid,
-    is_snapshot: bool,
+    source: Source,
     held: Vec<Packet>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    OwnLog,
+    /// A snapshot that is still being read.
+    Stream,
+    Snapshot,
 }
 
 #[derive(Clone, Debug)]
@@ -89,14 +97,11 @@ impl Sync {
     pub fn epoch(&self) -> Epoch {
         self.epoch
     }
-    pub fn is_replacing(&self) -> bool {
-        matches!(self.step, Step::Replacing(_))
-    }
 
     /// How long the leader may be silent; `None`: the edge watches the stream of a snapshot.
     pub fn patience(&self, core: &Core) -> Option<Millis> {
         match &self.step {
-            Step::Replacing(Replacing { is_snapshot: true, .. }) => None,
+            Step::Replacing(Replacing { source: Source::Stream, .. }) => None,
             Step::Receiving(Receiving { acceptance: Acceptance::Acked, .. }) => Some(core.sync_time()),
             _ => Some(core.init_time()),
         }
@@ -143,32 +148,38 @@ impl Sync {
                 }
                 check_keeps_committed(core, zxid)?;
                 core.truncate(zxid, out);
-                Step::Replacing(Replacing { announced: zxid, is_snapshot: false, held: Vec::new() })
+                Step::Replacing(Replacing { announced: zxid, source: Source::OwnLog, held: Vec::new() })
             }
             &Packet::Snap { zxid } => {
                 check_keeps_committed(core, zxid)?;
-                Step::Replacing(Replacing { announced: zxid, is_snapshot: true, held: Vec::new() })
+                Step::Replacing(Replacing { announced: zxid, source: Source::Stream, held: Vec::new() })
             }
             other => return Err(unexpected("DIFF, TRUNC or SNAP", other)),
         };
         Ok(())
     }
 
+    /// The whole snapshot is there: it takes the place of our history.
+    pub fn on_snapshot_received(&mut self, core: &mut Core, out: &mut Vec<Output>) {
+        match &mut self.step {
+            Step::Replacing(replacing) if replacing.source == Source::Stream => {
+                replacing.source = Source::Snapshot;
+                core.install(replacing.announced, out);
+            }
+            step => unreachable!("a snapshot was received where none was announced: {step:?}"),
+        }
+    }
+
     /// What was held back, to be handled now.
-    pub fn on_state_replaced(&mut self, core: &mut Core, last: Zxid) -> Result<Vec<Packet>, Misbehaved> {
+    pub fn on_state_replaced(&mut self, last: Zxid) -> Vec<Packet> {
         let Step::Replacing(replacing) = &mut self.step else {
             unreachable!("nothing is being replaced: {:?}", self.step)
         };
-        let &mut Replacing { announced, is_snapshot, .. } = replacing;
-        if is_snapshot {
-            core.history.reset(last);
-        }
-        if last != announced {
-            return Err(Misbehaved::OtherState { announced, got: last });
-        }
+        assert_eq!(last, replacing.announced, "the disk answers what it was asked for");
         let held = std::mem::take(&mut replacing.held);
-        self.step = Step::Receiving(Receiving::behind(last, if is_snapshot { last } else { Zxid::NONE }));
-        Ok(held)
+        let in_snapshot = if replacing.source == Source::Snapshot { last } else { Zxid::NONE };
+        self.step = Step::Receiving(Receiving::behind(last, in_snapshot));
+        held
     }
 
     /// The epoch is on disk, and before it everything that it stands for: acknowledge NEWLEADER.

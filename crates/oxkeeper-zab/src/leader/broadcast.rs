@@ -34,8 +34,7 @@ impl Leader {
     /// A quorum has our history: the epoch is established, and what is in the history is committed.
     pub(super) fn establish(&mut self, core: &mut Core, now: Millis, epoch: Epoch, out: &mut Vec<Output>) {
         let own_acked = Zxid::new(epoch, 0);
-        self.phase =
-            Phase::Broadcast(Broadcast { epoch, own_acked, confirm: Confirm::default(), scratch: Vec::new() });
+        self.phase = Phase::Broadcast(Broadcast { epoch, own_acked, confirm: Confirm::default(), scratch: Vec::new() });
         core.election.set_peer_epoch(epoch);
         core.activate_configuration();
         out.push(Output::Role(RoleChange::Leading { epoch }));

@@ -78,7 +78,9 @@ impl Learner {
     /// own side is not its fault.
     pub fn is_late(&self, now: Millis, init: Millis, sync: Millis) -> bool {
         match &self.state {
-            State::Introduced | State::EpochAcked { .. } | State::Reading { .. } | State::Freezing | State::Synced => false,
+            State::Introduced | State::EpochAcked { .. } | State::Reading { .. } | State::Freezing | State::Synced => {
+                false
+            }
             State::EpochSent | State::Syncing { .. } => now >= self.heard + init,
             State::Broadcast(progress) => {
                 now >= self.heard + sync || progress.oldest.is_some_and(|(_, since)| now >= since + sync)

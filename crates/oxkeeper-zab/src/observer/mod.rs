@@ -57,6 +57,10 @@ impl Inform {
     }
 
     pub fn invariants(&self, core: &Core) {
-        assert_eq!(core.delivered, Zxid::max(core.delivered, core.history.last_logged()), "an observer holds back nothing");
+        assert_eq!(
+            core.delivered,
+            Zxid::max(core.delivered, core.history.last_logged()),
+            "an observer holds back nothing"
+        );
     }
 }

@@ -375,10 +375,8 @@ impl World {
             Message::Image(txns) => {
                 let zxid = txns.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid);
                 self.step(to, Input::Packet { link: id, packet: Packet::Snap { zxid } });
-                let zab = self.nodes[to].zab.as_ref();
-                if zab.is_some_and(|zab| zab.leader_link() == Some(id)) {
-                    self.ask_disk(to, DiskRequest::Install { link: id, txns });
-                }
+                self.nodes[to].received = Some((id, txns));
+                self.step(to, Input::SnapshotReceived { link: id });
             }
         }
     }
@@ -442,6 +440,10 @@ impl World {
                 }
                 Output::Send { link, packet } => self.send(at, link, Message::Packet(packet)),
                 Output::CloseLink { link, why } => self.close(at, link, why),
+                Output::Persist(oxkeeper_types::persist::Persist::InstallSnapshot { .. }) => {
+                    let (_, txns) = self.nodes[at].received.take().expect("a snapshot was received");
+                    self.ask_disk(at, DiskRequest::Install { txns });
+                }
                 Output::Persist(persist) => self.ask_disk(at, DiskRequest::Persist(persist)),
                 Output::Proposed { zxid, txn } => self.nodes[at].line.push_back((zxid, node::decode(&txn))),
                 Output::Commit { through } => {
@@ -479,10 +481,8 @@ impl World {
 
     fn on_role(&mut self, at: usize, change: RoleChange) {
         let node = &mut self.nodes[at];
-        node.is_serving = matches!(
-            change,
-            RoleChange::Following { serving: true, .. } | RoleChange::Observing { serving: true, .. }
-        );
+        node.is_serving =
+            matches!(change, RoleChange::Following { serving: true, .. } | RoleChange::Observing { serving: true, .. });
         match change {
             RoleChange::Looking => node.apply_all(),
             RoleChange::Leading { epoch } => self.check.on_established(node.id, epoch, &node.applied),

@@ -20,7 +20,7 @@ pub fn decode(txn: &TxnBytes) -> u64 {
 
 pub enum DiskRequest {
     Persist(Persist),
-    Install { link: LinkId, txns: Vec<Txn> },
+    Install { txns: Vec<Txn> },
 }
 
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub struct Node {
     pub zab: Option<Zab>,
     disk: OnDisk,
     pub requests: VecDeque<DiskRequest>,
+    /// A leader's snapshot, from this link.
+    pub received: Option<(LinkId, Vec<Txn>)>,
     pub disk_is_busy: bool,
     /// What the tree would hold.
     pub applied: Vec<Txn>,
@@ -59,6 +61,7 @@ impl Node {
             zab: None,
             disk: OnDisk::default(),
             requests: VecDeque::new(),
+            received: None,
             disk_is_busy: false,
             applied: Vec::new(),
             line: VecDeque::new(),
@@ -99,6 +102,7 @@ impl Node {
         self.work(survives);
         self.zab = None;
         self.requests.clear();
+        self.received = None;
         self.is_serving = false;
         self.dials = None;
         self.confirmations.clear();
@@ -137,7 +141,8 @@ impl Node {
                     answers.push(Input::Persisted(Persisted::CurrentEpoch(epoch)));
                 }
                 DiskRequest::Persist(Persist::RollLog) => {}
-                DiskRequest::Install { txns, .. } => {
+                DiskRequest::Persist(Persist::InstallSnapshot { .. }) => unreachable!("it comes with its content"),
+                DiskRequest::Install { txns } => {
                     self.disk.log.clear();
                     self.disk.snapshot = txns;
                     self.recover_tree();
@@ -150,9 +155,9 @@ impl Node {
         answers
     }
 
-    /// A snapshot that was not put in place before its link was lost never will be.
+    /// A snapshot that was not asked for before its link was lost never will be.
     pub fn forget_image(&mut self, lost: LinkId) {
-        self.requests.retain(|request| !matches!(request, DiskRequest::Install { link, .. } if *link == lost));
+        self.received = self.received.take().filter(|(link, _)| *link != lost);
     }
 
     pub fn read_log(&self, after: Zxid) -> Option<Vec<(Zxid, TxnBytes)>> {
@@ -181,7 +186,10 @@ impl Node {
     pub fn confirmed(&mut self, number: u64) {
         self.confirmations.retain(|(asked, epoch, highest)| {
             if *asked <= number {
-                assert!(epoch >= highest, "leadership of {epoch:?} was confirmed though {highest:?} was established before");
+                assert!(
+                    epoch >= highest,
+                    "leadership of {epoch:?} was confirmed though {highest:?} was established before"
+                );
                 self.confirmed_count += 1;
             }
             *asked > number
