@@ -157,7 +157,15 @@ impl World {
             Persist::TruncateLog { zxid } => running.shadow.truncate(*zxid),
             _ => {}
         }
-        running.work.push_back(Work::Persist(request));
+        let work = match request {
+            Persist::InstallSnapshot { zxid } => {
+                let received = running.received.take().expect("a snapshot is installed after it was received");
+                assert_eq!(received.zxid, zxid, "the snapshot that was received is another one");
+                Work::Install(received)
+            }
+            request => Work::Persist(request),
+        };
+        running.work.push_back(work);
     }
 
     fn control(&mut self, h: usize, control: Control) {
@@ -197,8 +205,7 @@ impl World {
             PeerOutput::DialLeader { leader } => self.dial_leader(h, leader),
             PeerOutput::Send { link, packet } => self.send_packet(h, link, packet),
             PeerOutput::CloseLink { link, .. } => {
-                if let Some((key, side)) = running.links.remove(&link) {
-                    running.snaps.remove(&link);
+                if let Some((key, side)) = running.forget_link(link) {
                     self.net.close(self.now, key, side);
                 }
             }

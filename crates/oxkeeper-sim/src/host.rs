@@ -106,18 +106,21 @@ pub struct Host {
 /// What waits for the disk, in order.
 pub enum Work {
     Persist(Persist),
-    /// A leader's snapshot, received as a whole.
-    Install {
-        zxid: Zxid,
-        bytes: Vec<u8>,
-        tree: Box<Tree>,
-    },
+    Install(Received),
 }
 
 /// What the disk is doing.
 pub enum Job {
     Batch(Vec<Persist>),
-    Install { zxid: Zxid, bytes: Vec<u8>, tree: Box<Tree> },
+    Install(Received),
+}
+
+/// A leader's snapshot, received as a whole.
+pub struct Received {
+    pub link: LinkId,
+    pub zxid: Zxid,
+    pub bytes: Vec<u8>,
+    pub tree: Box<Tree>,
 }
 
 /// Transactions in a server's log, as its outputs and its recovery tell: what the checkers know of its history.
@@ -182,6 +185,8 @@ pub struct Running {
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
+    /// Received and not asked for yet.
+    pub received: Option<Received>,
     pub election: BTreeMap<ServerId, ElectionPeer>,
     pub dial: Option<LeaderDial>,
     pub listening: bool,
@@ -194,6 +199,15 @@ pub struct Running {
     pub offered: Option<Epoch>,
     pub wake_at: u64,
     pub apply_scheduled: bool,
+}
+
+impl Running {
+    /// The link is gone: its place, and what came over it and is not in force.
+    pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
+        self.snaps.remove(&link);
+        self.received.take_if(|received| received.link == link);
+        self.links.remove(&link)
+    }
 }
 
 impl Host {
@@ -304,6 +318,7 @@ impl Host {
             to_pump: Vec::new(),
             links: BTreeMap::new(),
             snaps: BTreeMap::new(),
+            received: None,
             election: BTreeMap::new(),
             dial: None,
             listening: false,
@@ -349,16 +364,16 @@ impl Host {
                 }
                 Ok(inputs)
             }
-            Job::Install { zxid, bytes, tree } => {
+            Job::Install(Received { zxid, bytes, tree, .. }) => {
                 let snapshot = snapshot_options();
                 let mut writer = SnapshotWriter::create(disk, &self.dirs, zxid, snapshot.compression)?;
                 writer.write(&bytes)?;
-                running.persister.restart_after(zxid)?;
                 let trailers = snapshot.trailers(zxid, tree.digest());
                 if options.planted == Some(Bug::SnapshotBesideLog) {
+                    running.persister.restart_after(zxid)?;
                     writer.finish(&trailers)?;
                 } else {
-                    writer.install(&trailers, &self.dirs)?;
+                    running.persister.install(writer, &trailers, zxid)?;
                 }
                 Ok(vec![Input::StateReplaced { tree }])
             }

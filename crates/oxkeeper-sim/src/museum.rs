@@ -90,7 +90,7 @@ impl Bug {
                 Persist::Append { zxid, .. } => Some(Persisted::Log { through: *zxid }),
                 Persist::AcceptedEpoch(epoch) => Some(Persisted::AcceptedEpoch(*epoch)),
                 Persist::CurrentEpoch(epoch) => Some(Persisted::CurrentEpoch(*epoch)),
-                Persist::RollLog | Persist::TruncateLog { .. } => None,
+                Persist::RollLog | Persist::TruncateLog { .. } | Persist::InstallSnapshot { .. } => None,
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 
 use crate::check::Checks;
 use crate::fault::{self, Fault, Undo};
-use crate::host::{ElectionPeer, Host, Job, LeaderDial, Running, Work, load_image};
+use crate::host::{ElectionPeer, Host, Job, LeaderDial, Received, Running, Work, load_image};
 use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Network, Node, Side};
 use crate::port::{Port, Taken};
@@ -434,7 +434,7 @@ impl World {
         }
         let job = if batch.is_empty() {
             match running.work.pop_front() {
-                Some(Work::Install { zxid, bytes, tree }) => Job::Install { zxid, bytes, tree },
+                Some(Work::Install(received)) => Job::Install(received),
                 _ => unreachable!("an empty batch means that something else is first"),
             }
         } else {
@@ -457,7 +457,7 @@ impl World {
         let Some(job) = running.job.take() else { return };
         let (before, after) = match &job {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
-            Job::Install { .. } => ("before an image is installed", "after an image was installed"),
+            Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
         if self.point(h, before) {
             return;
@@ -586,11 +586,10 @@ impl World {
                 }
                 ZabInput::Packet { link, packet }
             }
-            Message::Image(bytes) => return self.install(h, link, bytes),
+            Message::Image(bytes) => return self.receive_image(h, link, bytes),
             Message::Closed => {
                 let running = self.running(h);
-                running.links.remove(&link);
-                running.snaps.remove(&link);
+                running.forget_link(link);
                 ZabInput::LinkClosed { link }
             }
             // A connection that was taken while the process was stopped.
@@ -600,15 +599,15 @@ impl World {
         self.input(h, Input::Peer(input));
     }
 
-    fn install(&mut self, h: usize, link: LinkId, bytes: Vec<u8>) {
+    /// The stream behind a SNAP has come to its end; the replica says when it takes the place of what there is.
+    fn receive_image(&mut self, h: usize, link: LinkId, bytes: Vec<u8>) {
         let Some(zxid) = self.running(h).snaps.remove(&link) else { return };
-        let Some(tree) = load_image(&self.options, &bytes) else {
+        let Some(mut tree) = load_image(&self.options, &bytes) else {
             return self.check.fail("image", format!("server {} cannot load the image at {zxid} that it got", h + 1));
         };
-        let mut tree = tree;
         tree.set_last_processed(zxid);
-        self.running(h).work.push_back(Work::Install { zxid, bytes, tree });
-        self.start_disk(h);
+        self.running(h).received = Some(Received { link, zxid, bytes, tree });
+        self.input(h, Input::Peer(ZabInput::SnapshotReceived { link }));
     }
 
     // ---- election port
