@@ -347,6 +347,15 @@ impl Replica {
         }
     }
 
+    /// A COMMIT may come before the SYNC of an earlier request of the same connection; the answers keep their order.
+    fn answer_overtaken(&mut self, conn: ConnId, number: u64, zxid: Zxid, out: &mut Outputs) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let answered = self.flight.take_overtaken(conn, number);
+        for sync in answered.into_iter().chain(ensemble.forwarded.overtaken(conn, number)) {
+            answer_sync(zxid, &SyncOrigin::Client(sync), out);
+        }
+    }
+
     /// Applies one committed transaction; its events come out before its reply.
     fn apply(&mut self, state: &mut State, watches: &mut WatchTable, now: Now, proposed: Proposed, out: &mut Outputs) {
         let Proposed { prepared, origin } = proposed;
@@ -386,10 +395,7 @@ impl Replica {
                 }
             }
             Origin::Client { conn, xid } => {
-                let overtaken = self.ensemble.as_mut().map(|e| e.forwarded.overtaken(conn, number)).unwrap_or_default();
-                for sync in overtaken {
-                    answer_sync(header.zxid, &SyncOrigin::Client(sync), out);
-                }
+                self.answer_overtaken(conn, number, header.zxid, out);
                 reply_to_client(conn, xid, header.zxid, &applied, refused, out);
             }
         }
@@ -460,7 +466,7 @@ pub(crate) fn refuse_handshake(conn: ConnId, read_only: Option<bool>, out: &mut 
 fn answer_sync(last_processed: Zxid, origin: &SyncOrigin, out: &mut Outputs) {
     let request = match origin {
         SyncOrigin::Learner(link) => return out.send_packet(*link, Packet::Sync { zxid: Zxid::ZERO }),
-        SyncOrigin::Client(request) => request,
+        SyncOrigin::Client(request) | SyncOrigin::Forwarded(request, _) => request,
     };
     match SyncRequest::read(&mut Reader::unbounded(&request.body)) {
         Err(_) => reply_with_error(request.conn, request.xid, last_processed, ErrorCode::MarshallingError, out),

@@ -331,14 +331,19 @@ fn recover_epochs(disk: &dyn Disk, dirs: &Dirs, last: Zxid, report: &mut Recover
         Some(epoch) => epoch,
         None => derive(CURRENT_EPOCH, last.epoch())?,
     };
+    let promised = read_epoch(disk, dir, ACCEPTED_EPOCH)?;
     if last.epoch() > current {
         // A crash between the sync of the temporary file and its rename leaves the right number there (BG016).
         match read_epoch(disk, dir, &tmp_name(CURRENT_EPOCH)).ok().flatten().filter(|tmp| *tmp >= last.epoch()) {
             Some(tmp) => current = derive(CURRENT_EPOCH, tmp)?,
+            // A crash while a leader's history was coming in: it is on disk before the epoch that it belongs to is current, so
+            // that NEWLEADER is never acknowledged for less. The epoch itself was promised before. Until the rest has come, this
+            // server stands behind all who have it.
+            None if promised.is_some_and(|promised| promised >= last.epoch()) => {}
             None => return Err(StorageError::CurrentEpochBehind { path: dir.join(CURRENT_EPOCH), current, last }),
         }
     }
-    let accepted = match read_epoch(disk, dir, ACCEPTED_EPOCH)? {
+    let accepted = match promised {
         Some(epoch) => epoch,
         // The reference takes the epoch of the last zxid even if the current epoch is later, and then refuses to start.
         None => derive(ACCEPTED_EPOCH, last.epoch().max(current))?,
