@@ -14,6 +14,9 @@
 //! Reading order: [`input`], [`output`], [`pipeline`].
 
 pub mod auth;
+mod ensemble;
+mod forward;
+mod handshake;
 pub mod input;
 pub mod options;
 pub mod output;
@@ -28,7 +31,7 @@ pub mod watch;
 
 pub use input::{Input, Now, Submitted};
 pub use options::Options;
-pub use output::{CloseReason, Control, Outputs};
+pub use output::{CloseReason, Control, Mode, Outputs, PeerOutput};
 pub use replica::Replica;
 pub use state::State;
 pub use watch::WatchTable;

@@ -31,6 +31,10 @@ pub struct Options {
     pub containers_per_minute_max: u32,
     /// Containers that never had a child are reaped at this age; `None`: never.
     pub container_never_used_max: Option<Millis>,
+    /// `readonlymode.enabled`: without a leader, read-only clients are served.
+    pub read_only_enabled: bool,
+    /// `leaderServes`: a leader has clients of its own.
+    pub leader_serves: bool,
     pub auth: AuthOptions,
     /// Makes snapshot intervals and session ids of servers differ; read from the system's entropy by the edge.
     pub seed: u64,
@@ -89,6 +93,8 @@ impl Default for Options {
             container_check_interval: Millis(60_000),
             containers_per_minute_max: 10_000,
             container_never_used_max: None,
+            read_only_enabled: false,
+            leader_serves: true,
             auth: AuthOptions { digest_enabled: true, ..AuthOptions::default() },
             seed: 0,
         }

@@ -122,6 +122,8 @@ pub enum CloseReason {
     AuthFailed,
     /// This server serves no clients now: it looks for a leader.
     NotServing,
+    /// This server has no leader and serves read-only clients alone; this one is none.
+    ReadOnlyServer,
 }
 
 impl Outputs {
@@ -130,6 +132,9 @@ impl Outputs {
         let start = self.frames.len();
         frame::append(&mut self.frames, write);
         self.deliveries.push(Delivery { conn, range: start..self.frames.len(), is_reply });
+    }
+    pub fn send_packet(&mut self, link: LinkId, packet: Packet) {
+        self.peers.push(PeerOutput::Send { link, packet });
     }
     pub fn is_empty(&self) -> bool {
         self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty() && self.peers.is_empty()

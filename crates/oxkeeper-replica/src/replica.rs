@@ -1,26 +1,29 @@
 //! The core of a server: hands each input to the part that owns it, keeps requests in order, applies what is committed.
 //!
-//! Runs standalone: what the disk has synced is committed.
+//! Standalone, what the disk has synced is committed. In an ensemble, consensus says what is ([`crate::ensemble`]); then this
+//! server prepares transactions as the leader, or forwards requests to it as a learner ([`crate::forward`]).
 
 use crate::auth::password;
+use crate::ensemble::Ensemble;
 use crate::input::{Input, Now, Submitted};
 use crate::options::Options;
-use crate::output::{CloseReason, Control, Outputs};
-use crate::pipeline::flight::{Flight, InFlight, Origin, Proposed};
+use crate::output::{CloseReason, Control, Mode, Outputs};
+use crate::pipeline::flight::{Due, Flight, Origin, Proposed, SyncOrigin};
 use crate::pipeline::prep::{Prep, PrepRequest};
 use crate::pipeline::reply::write_reply;
 use crate::pipeline::snapshot_policy::SnapshotPolicy;
 use crate::reaper::Reaper;
 use crate::report::{Counters, Report};
-use crate::session::{Tracker, connect};
+use crate::session::{Speaker, Tracker, connect};
 use crate::state::State;
 use crate::watch::WatchTable;
 use bytes::Bytes;
 use hashbrown::HashMap;
-use oxkeeper_proto::client::{ConnectRequest, ConnectResponse, ReplyHeader, SyncRequest};
+use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, SyncRequest};
 use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::Txn;
-use oxkeeper_tree::{Applied, Change, ImageId};
+use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
 use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{ConnId, ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 use std::sync::Arc;
@@ -31,29 +34,34 @@ const APPLY_BATCH_MAX: usize = 512;
 /// What only the core touches. See the crate's documentation for how it is driven.
 #[derive(Debug)]
 pub struct Replica {
-    options: Options,
-    prep: Prep,
-    flight: Flight,
-    tracker: Tracker,
+    pub(crate) options: Options,
+    pub(crate) mode: Mode,
+    pub(crate) prep: Prep,
+    pub(crate) flight: Flight,
+    /// Standalone and leading: every session there is. On a learner: those that its own connections speak for; they do not
+    /// expire here.
+    pub(crate) tracker: Tracker,
     /// The session that each connection speaks for, from its handshake to its end.
-    sessions: HashMap<ConnId, SessionId, foldhash::fast::FixedState>,
+    pub(crate) sessions: HashMap<ConnId, SessionId, foldhash::fast::FixedState>,
     next_session: SessionId,
-    reaper: Reaper,
-    snapshots: Snapshots,
-    counters: Counters,
+    pub(crate) reaper: Reaper,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) counters: Counters,
+    /// `None` on a standalone server.
+    pub(crate) ensemble: Option<Ensemble>,
     /// Reused by every apply.
     changes: Vec<Change>,
 }
 
 /// Snapshots of this server: when the next one is due, and the one under way.
 #[derive(Debug)]
-struct Snapshots {
-    policy: SnapshotPolicy,
+pub(crate) struct Snapshots {
+    pub(crate) policy: SnapshotPolicy,
     /// The log was rolled for a snapshot that is not begun yet.
     due: bool,
     writing: Option<ImageId>,
-    /// Written (or failed); its image is to be dropped with the next exclusive hold.
-    finished: Option<ImageId>,
+    /// Images that are done with, for disk or learner; to be dropped with the next exclusive hold.
+    pub(crate) finished: Vec<ImageId>,
     last: Option<Zxid>,
 }
 
@@ -68,13 +76,15 @@ impl Replica {
         }
         let known = state.tree.sessions().iter();
         Replica {
+            mode: Mode::Standalone,
+            ensemble: None,
             prep: Prep::new(options.seed),
             flight: Flight::new(state.tree.last_processed()),
             tracker: Tracker::new(options.tick, known, now.monotonic),
             sessions: HashMap::default(),
             next_session: password::first_session_id(now.wall, options.server, options.owner_rules),
             reaper: Reaper::new(&options, now.monotonic),
-            snapshots: Snapshots { policy, due, writing: None, finished: None, last: None },
+            snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
             changes: Vec::new(),
             options,
@@ -91,19 +101,17 @@ impl Replica {
             Input::Tick => self.on_tick(state, now, out),
             Input::Connect { conn, request } => self.on_connect(state, now, conn, &request, out),
             Input::Submit(request) => self.on_submit(state, now, request, out),
-            Input::Touched(sessions) => sessions.into_iter().for_each(|s| self.tracker.touch(s, now.monotonic)),
-            Input::Disconnected { conn } => {
-                if let Some(session) = self.sessions.remove(&conn) {
-                    self.tracker.disconnected(session, conn);
-                }
+            Input::Touched(sessions) => sessions.into_iter().for_each(|s| self.touch(s, now)),
+            Input::Disconnected { conn } => self.on_disconnected(conn),
+            Input::Persisted(Persisted::Log { through }) if self.ensemble.is_none() => {
+                self.flight.commit_through(through)
             }
-            Input::Persisted(Persisted::Log { through }) => self.flight.commit_through(through),
-            Input::Persisted(other) => unreachable!("a standalone server asked for no {other:?}"),
-            Input::Peer(_) | Input::StateReplaced { .. } | Input::ImageSent { .. } => {
-                unreachable!("a standalone server has no peers")
-            }
+            Input::Persisted(done) => self.on_zab(state, now, oxkeeper_zab::Input::Persisted(done), out),
+            Input::Peer(input) => self.on_peer(state, now, input, out),
+            Input::StateReplaced { tree } => self.on_state_replaced(tree),
+            Input::ImageSent { image } => self.snapshots.finished.push(image),
             Input::SnapshotDone { zxid } => {
-                self.snapshots.finished = self.snapshots.writing.take();
+                self.snapshots.finished.extend(self.snapshots.writing.take());
                 self.snapshots.last = zxid.or(self.snapshots.last);
             }
         }
@@ -111,22 +119,30 @@ impl Replica {
 
     /// Whether [`Replica::apply_committed`] has something to do.
     pub fn has_committed(&self) -> bool {
-        self.flight.has_committed() || self.snapshots.finished.is_some() || self.snapshot_can_begin()
+        self.flight.has_due()
+            || !self.snapshots.finished.is_empty()
+            || self.snapshot_can_begin()
+            || self.ensemble.as_ref().is_some_and(Ensemble::needs_state)
     }
 
     /// Applies what is committed, at most [`APPLY_BATCH_MAX`] transactions. The edge puts `out` into the outboxes before
-    /// it gives the exclusive side back.
+    /// it gives the exclusive side back. In an ensemble, requests to the disk and to peers may come out as well.
     pub fn apply_committed(&mut self, state: &mut State, watches: &mut WatchTable, now: Now, out: &mut Outputs) {
+        self.replace_state(state, now, out);
         for _ in 0..APPLY_BATCH_MAX {
-            match self.flight.pop_committed() {
+            match self.flight.pop_due() {
                 None => break,
-                Some(InFlight::Txn(proposed)) => self.apply(state, watches, now, proposed, out),
-                Some(InFlight::Sync(request)) => reply_to_sync(state.tree.last_processed(), &request, out),
+                Some(Due::Txn(proposed)) => self.apply(state, watches, now, proposed, out),
+                Some(Due::Sync(origin)) => answer_sync(state.tree.last_processed(), &origin, out),
             }
         }
-        if let Some(image) = self.snapshots.finished.take() {
-            state.tree.thaw(image);
+        for image in self.snapshots.finished.drain(..) {
+            // With a tree that was replaced its images went too.
+            if state.tree.has_image(image) {
+                state.tree.thaw(image);
+            }
         }
+        self.freeze_for_learners(state, now, out);
         if self.snapshot_can_begin() {
             self.snapshots.due = false;
             let (image, zxid) = (state.tree.freeze(), state.tree.last_processed());
@@ -138,8 +154,12 @@ impl Replica {
 
     /// On the monotonic clock: when a [`Input::Tick`] has something to do.
     pub fn next_deadline(&self) -> Millis {
-        let reaper = self.reaper.next_deadline();
-        self.tracker.next_deadline().map_or(reaper, |expiry| expiry.min(reaper))
+        let own = self.keeps_sessions().then(|| {
+            let reaper = self.reaper.next_deadline();
+            self.tracker.next_deadline().map_or(reaper, |expiry| expiry.min(reaper))
+        });
+        let peers = self.ensemble.as_ref().map(|ensemble| ensemble.next_deadline(&self.options, self.mode));
+        own.into_iter().chain(peers).min().expect("a server keeps sessions or has peers")
     }
 
     pub fn report(&self) -> Report {
@@ -150,14 +170,30 @@ impl Replica {
             expiry: self.tracker.buckets().collect(),
             sessions: self.tracker.len(),
             last_snapshot: self.snapshots.last,
+            mode: self.mode,
+            zab: self.ensemble.as_ref().map(|ensemble| ensemble.zab.report()),
+        }
+    }
+
+    /// Whether sessions expire here and containers are reaped: on the one server that prepares transactions.
+    pub(crate) fn keeps_sessions(&self) -> bool {
+        match &self.ensemble {
+            None => true,
+            Some(ensemble) => ensemble.is_leading(),
         }
     }
 
     fn snapshot_can_begin(&self) -> bool {
-        self.snapshots.due && self.snapshots.writing.is_none() && self.snapshots.finished.is_none()
+        // What was proposed and not committed is in the tree of a server that looks for a leader; no snapshot may hold it.
+        let settled = self.ensemble.as_ref().is_none_or(Ensemble::is_settled);
+        settled && self.snapshots.due && self.snapshots.writing.is_none()
     }
 
     fn on_tick(&mut self, state: &State, now: Now, out: &mut Outputs) {
+        self.tick_peers(state, now, out);
+        if !self.keeps_sessions() {
+            return;
+        }
         for session in self.tracker.expire(now.monotonic) {
             self.counters.sessions_expired += 1;
             self.propose_own(state, now, session, OpCode::CloseSession, Bytes::new(), out);
@@ -170,67 +206,81 @@ impl Replica {
         }
     }
 
-    fn on_connect(&mut self, state: &State, now: Now, conn: ConnId, request: &ConnectRequest, out: &mut Outputs) {
-        match connect::judge(&self.options, &self.tracker, request, state.tree.last_processed()) {
-            connect::Verdict::New { timeout } => {
-                let session = self.next_session;
-                self.next_session = password::next_session_id(session);
-                self.sessions.insert(conn, session);
-                self.counters.sessions_created += 1;
-                let timeout_ms = i32::try_from(timeout.0).expect("timeouts come from 32-bit numbers");
-                let body = Bytes::copy_from_slice(&timeout_ms.to_be_bytes());
-                let origin = Origin::Handshake { conn, session, timeout, read_only: request.read_only };
-                self.propose(state, now, origin, session, Xid(0), OpCode::CreateSession, &body, &[], Ok(()), out);
-            }
-            connect::Verdict::Resume { session, timeout, displaced } => {
-                if let Some(old) = displaced.filter(|old| *old != conn) {
-                    self.sessions.remove(&old);
-                    out.controls.push(Control::Close { conn: old, reason: CloseReason::SessionMoved });
-                }
-                self.counters.sessions_resumed += 1;
-                self.sessions.insert(conn, session);
-                self.tracker.track(session, timeout, Some(conn), now.monotonic);
-                establish(conn, session, timeout, request.read_only, out);
-            }
-            connect::Verdict::Refuse => {
-                self.counters.handshakes_refused += 1;
-                let response = ConnectResponse::refused(request.read_only);
-                out.send(conn, true, |b| response.write(&mut Writer::new(b)));
-                out.controls.push(Control::Close { conn, reason: CloseReason::ConnectRefused });
-            }
-            connect::Verdict::ClientAhead { client, server } => {
-                out.controls.push(Control::Close { conn, reason: CloseReason::ClientAhead { client, server } });
-            }
+    fn touch(&mut self, session: SessionId, now: Now) {
+        self.tracker.touch(session, now.monotonic);
+        if let Some(ensemble) = &mut self.ensemble
+            && let Some(live) = self.tracker.get(session)
+        {
+            ensemble.touched(session, live.timeout);
+        }
+    }
+
+    fn on_disconnected(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.remove(&conn) {
+            self.tracker.disconnected(session, conn);
+        }
+        if let Some(ensemble) = &mut self.ensemble {
+            ensemble.forwarded.forget(conn);
         }
     }
 
     fn on_submit(&mut self, state: &State, now: Now, request: Submitted, out: &mut Outputs) {
         let Submitted { conn, session, xid, op, ref body, ref auth } = request;
+        match self.mode {
+            Mode::Standalone | Mode::Leader => {}
+            Mode::Follower | Mode::Observer => return self.forward(now, request, out),
+            Mode::ReadOnly => return self.refuse_write(state, &request, out),
+            // Its connection is being closed.
+            Mode::Looking => return,
+        }
         self.tracker.touch(session, now.monotonic);
-        let check = self.tracker.check(session, conn);
+        let check = self.tracker.check(session, Speaker::Conn(conn));
         if op == OpCode::Sync {
             match check {
                 Err(ErrorCode::SessionMoved) => {
                     out.controls.push(Control::Close { conn, reason: CloseReason::SessionMoved });
                 }
                 Err(code) => reply_with_error(conn, xid, state.tree.last_processed(), code, out),
-                // Nothing is under way: what is applied is all there is.
-                Ok(()) if self.flight.is_empty() => reply_to_sync(state.tree.last_processed(), &request, out),
-                Ok(()) => self.flight.push_sync(request),
+                Ok(()) => self.on_sync(state, now, SyncOrigin::Client(request), out),
             }
             return;
         }
         self.propose(state, now, Origin::Client { conn, xid }, session, xid, op, body, auth, check, out);
     }
 
-    fn propose_own(&mut self, state: &State, now: Now, session: SessionId, op: OpCode, body: Bytes, out: &mut Outputs) {
-        let nobody: Arc<[Id]> = Arc::new([]);
-        self.propose(state, now, Origin::Server, session, Xid(0), op, &body, &nobody, Ok(()), out);
+    /// A server without a leader changes nothing. A session of its own may end.
+    fn refuse_write(&mut self, state: &State, request: &Submitted, out: &mut Outputs) {
+        let (conn, last_processed) = (request.conn, state.tree.last_processed());
+        let own = !state.tree.sessions().iter().any(|(known, _)| known == request.session);
+        if request.op == OpCode::CloseSession && own {
+            reply_with_error(conn, request.xid, last_processed, ErrorCode::Ok, out);
+            self.tracker.remove(request.session);
+            self.sessions.remove(&conn);
+            out.controls.push(Control::Close { conn, reason: CloseReason::SessionClosed });
+        } else {
+            reply_with_error(conn, request.xid, last_processed, ErrorCode::NotReadOnly, out);
+        }
     }
 
-    /// Prepares a transaction, sends it to the log, and puts it in line.
+    /// A sync, on the server that prepares transactions.
+    pub(crate) fn on_sync(&mut self, state: &State, now: Now, origin: SyncOrigin, out: &mut Outputs) {
+        let confirm = self.confirm_leadership(state, now, out);
+        if self.ensemble.is_none() && self.flight.is_empty() {
+            // Nothing is under way: what is applied is all there is.
+            answer_sync(state.tree.last_processed(), &origin, out);
+        } else {
+            self.flight.push_sync(origin, confirm);
+        }
+    }
+
+    fn propose_own(&mut self, state: &State, now: Now, session: SessionId, op: OpCode, body: Bytes, out: &mut Outputs) {
+        let nobody: Arc<[Id]> = Arc::new([]);
+        self.propose(state, now, Origin::Elsewhere, session, Xid(0), op, &body, &nobody, Ok(()), out);
+    }
+
+    /// Prepares a transaction, puts it in line, and sends it to the log and to the followers.
     #[allow(clippy::too_many_arguments)]
-    fn propose(
+    pub(crate) fn propose(
         &mut self,
         state: &State,
         now: Now,
@@ -243,7 +293,10 @@ impl Replica {
         session_check: Result<(), ErrorCode>,
         out: &mut Outputs,
     ) {
-        let zxid = self.flight.next_zxid();
+        let Some(zxid) = self.next_zxid() else {
+            // The counter is used up: the leader is about to step down, and whoever waits asks the next one.
+            return self.step_down(state, now, out);
+        };
         let request = PrepRequest { session, xid, op, body, auth, session_check };
         let prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
         self.counters.prepared += 1;
@@ -253,48 +306,88 @@ impl Replica {
         }
         let mut txn = Vec::with_capacity(body.len() + 96);
         prepared.entry.write(&mut txn);
-        let due = self.snapshots.policy.logged(txn.len());
-        out.persist.push(Persist::Append { zxid, txn: txn.into() });
-        if due {
+        let bytes = txn.len();
+        self.flight.push(Proposed { prepared, origin });
+        if self.ensemble.is_some() {
+            self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn: txn.into() }, out);
+        } else {
+            out.persist.push(Persist::Append { zxid, txn: txn.into() });
+        }
+        self.logged(bytes, out);
+    }
+
+    /// A request that no transaction can be made of: an error takes its place.
+    pub(crate) fn propose_refusal(
+        &mut self,
+        state: &State,
+        now: Now,
+        session: SessionId,
+        xid: Xid,
+        code: ErrorCode,
+        out: &mut Outputs,
+    ) {
+        // The session is asked for first, in every write.
+        let nothing = Bytes::new();
+        self.propose(state, now, Origin::Elsewhere, session, xid, OpCode::SetAcl, &nothing, &[], Err(code), out);
+    }
+
+    /// One more transaction went to the log: perhaps a snapshot is due.
+    pub(crate) fn logged(&mut self, bytes: usize, out: &mut Outputs) {
+        if self.snapshots.policy.logged(bytes) {
             out.persist.push(Persist::RollLog);
             self.counters.snapshots_skipped += u64::from(self.snapshots.due || self.snapshots.writing.is_some());
             self.snapshots.due |= self.snapshots.writing.is_none();
         }
-        self.flight.push(Proposed { prepared, origin });
     }
 
     /// Applies one committed transaction; its events come out before its reply.
     fn apply(&mut self, state: &mut State, watches: &mut WatchTable, now: Now, proposed: Proposed, out: &mut Outputs) {
         let Proposed { prepared, origin } = proposed;
-        let zxid = prepared.entry.header.zxid;
+        let header = prepared.entry.header;
         self.changes.clear();
         let applied = state.tree.apply_hinted(&prepared.entry, &prepared.content_crcs, &mut self.changes);
-        assert!(!applied.is_refused(), "{:?} was prepared and cannot be applied: {applied:?}", prepared.entry);
-        self.prep.applied(zxid);
+        self.counters.digest_mismatches += u64::from(matches!(applied.digest, DigestCheck::Mismatch { .. }));
+        if self.keeps_sessions() {
+            assert!(!applied.is_refused(), "{:?} was prepared and cannot be applied: {applied:?}", prepared.entry);
+        }
+        self.prep.applied(header.zxid);
         self.counters.applied += 1;
+        if self.mode == Mode::Looking || self.mode == Mode::ReadOnly {
+            // In the log, and perhaps never committed: nobody may hear of it.
+            return;
+        }
         if !self.changes.is_empty() {
             let fired = watches.trigger(&self.options, &self.changes, out);
             self.counters.watch_events += fired;
         }
+        let (origin, refused) = match &mut self.ensemble {
+            Some(ensemble) if ensemble.is_learning() => {
+                let refused = applied.is_refused() || applied.op == OpCode::Error;
+                (ensemble.forwarded.claim(&prepared.entry), refused.then_some(applied.error))
+            }
+            _ => (origin, prepared.refused),
+        };
         match origin {
-            Origin::Server => {}
+            Origin::Elsewhere => {}
             Origin::Handshake { conn, session, timeout, read_only } => {
                 let here = self.sessions.get(&conn) == Some(&session);
-                self.tracker.track(session, timeout, here.then_some(conn), now.monotonic);
+                if here || self.keeps_sessions() {
+                    self.tracker.track(session, timeout, here.then_some(Speaker::Conn(conn)), now.monotonic);
+                }
                 if here {
-                    establish(conn, session, timeout, read_only, out);
+                    self.establish(conn, session, timeout, read_only, out);
                 }
             }
-            Origin::Client { conn, xid } => reply_to_client(conn, xid, zxid, &applied, prepared.refused, out),
+            Origin::Client { conn, xid } => reply_to_client(conn, xid, header.zxid, &applied, refused, out),
         }
         if let Txn::CloseSession { .. } = prepared.entry.txn {
-            self.end_session(prepared.entry.header.session, &origin, out);
+            self.end_session(header.session, &origin, out);
         }
     }
 
     /// The session is gone from the tree: forget it, and close the connection that serves it.
     fn end_session(&mut self, session: SessionId, origin: &Origin, out: &mut Outputs) {
-        let Some(conn) = self.tracker.remove(session).and_then(|live| live.conn) else { return };
+        let Some(Speaker::Conn(conn)) = self.tracker.remove(session).and_then(|live| live.speaker) else { return };
         self.sessions.remove(&conn);
         let reason = match origin {
             Origin::Client { .. } => CloseReason::SessionClosed,
@@ -302,12 +395,27 @@ impl Replica {
         };
         out.controls.push(Control::Close { conn, reason });
     }
-}
 
-fn establish(conn: ConnId, session: SessionId, timeout: Millis, read_only: Option<bool>, out: &mut Outputs) {
-    let response = connect::accepted(session, timeout, read_only);
-    out.send(conn, true, |b| response.write(&mut Writer::new(b)));
-    out.controls.push(Control::Established { conn, session, timeout });
+    /// A session id that no server has given out before.
+    pub(crate) fn new_session(&mut self) -> SessionId {
+        let session = self.next_session;
+        self.next_session = password::next_session_id(session);
+        session
+    }
+
+    /// Tells the client that its session is there.
+    pub(crate) fn establish(
+        &self,
+        conn: ConnId,
+        session: SessionId,
+        timeout: Millis,
+        read_only: Option<bool>,
+        out: &mut Outputs,
+    ) {
+        let response = connect::accepted(session, timeout, read_only, self.mode == Mode::ReadOnly);
+        out.send(conn, true, |b| response.write(&mut Writer::new(b)));
+        out.controls.push(Control::Established { conn, session, timeout });
+    }
 }
 
 fn reply_to_client(
@@ -328,8 +436,19 @@ fn reply_to_client(
     out.send(conn, true, |b| write_reply(xid, zxid, applied, refused, b));
 }
 
-/// The path of the request comes back, unchecked.
-fn reply_to_sync(last_processed: Zxid, request: &Submitted, out: &mut Outputs) {
+/// The answer of a handshake that failed.
+pub(crate) fn refuse_handshake(conn: ConnId, read_only: Option<bool>, out: &mut Outputs) {
+    let response = ConnectResponse::refused(read_only);
+    out.send(conn, true, |b| response.write(&mut Writer::new(b)));
+    out.controls.push(Control::Close { conn, reason: CloseReason::ConnectRefused });
+}
+
+/// To a client the path of its request comes back, unchecked.
+fn answer_sync(last_processed: Zxid, origin: &SyncOrigin, out: &mut Outputs) {
+    let request = match origin {
+        SyncOrigin::Learner(link) => return out.send_packet(*link, Packet::Sync { zxid: Zxid::ZERO }),
+        SyncOrigin::Client(request) => request,
+    };
     match SyncRequest::read(&mut Reader::unbounded(&request.body)) {
         Err(_) => reply_with_error(request.conn, request.xid, last_processed, ErrorCode::MarshallingError, out),
         Ok(sync) => out.send(request.conn, true, |b| {
@@ -340,6 +459,6 @@ fn reply_to_sync(last_processed: Zxid, request: &Submitted, out: &mut Outputs) {
     }
 }
 
-fn reply_with_error(conn: ConnId, xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Outputs) {
+pub(crate) fn reply_with_error(conn: ConnId, xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Outputs) {
     out.send(conn, true, |b| ReplyHeader { xid, zxid, error: code.number() }.write(&mut Writer::new(b)));
 }

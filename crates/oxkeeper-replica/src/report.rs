@@ -1,6 +1,8 @@
 //! Plain data about the server, for four-letter words and metrics. Formats nothing.
 
+use crate::output::Mode;
 use oxkeeper_types::{Millis, SessionId, Zxid};
+use oxkeeper_zab::ZabReport;
 
 /// Counted where it happens, by the core alone. All only ever grow, until a reset subtracts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct Counters {
     /// Due while another one was still being written.
     pub snapshots_skipped: u64,
     pub watch_events: crate::watch::Fired,
+    /// Transactions after which the tree's digest was not the one that the leader had computed.
+    pub digest_mismatches: u64,
 }
 
 /// A moment of the core.
@@ -34,4 +38,7 @@ pub struct Report {
     pub sessions: usize,
     /// The zxid of the last snapshot that was written since the start.
     pub last_snapshot: Option<Zxid>,
+    pub mode: Mode,
+    /// How consensus stands; `None` on a standalone server.
+    pub zab: Option<ZabReport>,
 }

@@ -8,7 +8,7 @@ use crate::node::{Extension, NodeId};
 use crate::tree::{NewNode, Tree};
 use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
 use oxkeeper_types::node::{CONTAINER_OWNER, TTL_MS_MAX};
-use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid};
+use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid, path};
 
 /// What goes along while one transaction is applied.
 pub(crate) struct Context<'a> {
@@ -270,6 +270,16 @@ impl Tree {
             context.report(ChangeKind::DataChanged, path, self.acls.list(self.record(id).acl).clone());
         }
         Ok(id)
+    }
+
+    /// Puts the ensemble's configuration into its node, outside of any transaction (reference
+    /// `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is made.
+    pub fn write_config(&mut self, text: &str, version: Zxid, wall: Millis) {
+        if self.lookup(path::CONFIG).is_none() {
+            self.insert_config_node();
+        }
+        let id = self.lookup(path::CONFIG).expect("it was made");
+        self.write_data(id, path::CONFIG, Some(text.as_bytes()), None, -1, version, wall.0);
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -128,6 +128,17 @@ impl Tree {
         assert_eq!(self.images.len() + 1, before, "{id:?} is not frozen");
     }
 
+    /// Whether the image is frozen here: it is not any more where the tree was replaced by another.
+    pub fn has_image(&self, id: ImageId) -> bool {
+        self.images.iter().any(|image| image.id == id)
+    }
+
+    /// This tree takes the place of `predecessor`: images of the two are never mixed up.
+    pub fn succeed(&mut self, predecessor: &Tree) {
+        assert!(self.images.is_empty(), "images of a tree that nobody serves");
+        self.images_made = predecessor.images_made;
+    }
+
     fn image(&self, id: ImageId) -> &Image {
         self.images.iter().find(|image| image.id == id).unwrap_or_else(|| panic!("{id:?} is not frozen"))
     }

@@ -30,9 +30,11 @@
 //! its log, committed or not: the replica then applies all of it, so that tree and log are at the same zxid in every election
 //! (ZOOKEEPER-2845). What turns out not to have been committed is taken back by TRUNC, which rebuilds the tree from disk.
 
+pub mod election;
 pub mod input;
 pub mod options;
 pub mod output;
+pub mod quorum;
 
 pub use input::{Input, LinkId};
 pub use options::{Durable, ZabOptions};

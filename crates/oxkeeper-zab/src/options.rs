@@ -36,6 +36,8 @@ pub struct ZabOptions {
     pub diff_syncs_max: u32,
     /// Observers only, `observer.election.DelayMs`: pause between rounds.
     pub observer_election_delay: Millis,
+    /// `reconfigEnabled`: a newer configuration in a notification is taken over while looking (EL052).
+    pub reconfig_enabled: bool,
 }
 
 impl ZabOptions {
@@ -57,6 +59,7 @@ impl ZabOptions {
             snapshot_syncs_max: 10,
             diff_syncs_max: 100,
             observer_election_delay: Millis(200),
+            reconfig_enabled: false,
         }
     }
 }

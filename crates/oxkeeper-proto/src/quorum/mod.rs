@@ -8,6 +8,7 @@ pub use learner::{AckEpoch, Forwarded, LEARNER_PROTOCOL, LearnerInfo, Revalidate
 use crate::jute::{DecodeError, Reader, Writer, read_id_list};
 use bytes::Bytes;
 use oxkeeper_types::{Epoch, Id, ServerId, Zxid};
+use std::sync::Arc;
 
 /// Text behind the raw snapshot stream of a SNAP (reference `LearnerHandler`).
 pub const SNAP_SIGNATURE: &str = "BenWasHere";
@@ -18,7 +19,7 @@ pub enum Packet {
     /// Learner to leader: a client's write or sync to be proposed there.
     Request {
         request: Forwarded,
-        auth: Vec<Id>,
+        auth: Arc<[Id]>,
     },
     Proposal {
         zxid: Zxid,
@@ -100,6 +101,31 @@ const fn epoch_zxid(epoch: Epoch) -> Zxid {
 }
 
 impl Packet {
+    /// The name of its type, as the reference writes it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Packet::Request { .. } => "REQUEST",
+            Packet::Proposal { .. } => "PROPOSAL",
+            Packet::Ack { .. } => "ACK",
+            Packet::Commit { .. } => "COMMIT",
+            Packet::Ping { .. } => "PING",
+            Packet::Revalidate(_) => "REVALIDATE",
+            Packet::Sync { .. } => "SYNC",
+            Packet::Inform { .. } => "INFORM",
+            Packet::CommitAndActivate { .. } => "COMMITANDACTIVATE",
+            Packet::NewLeader { .. } => "NEWLEADER",
+            Packet::FollowerInfo { .. } => "FOLLOWERINFO",
+            Packet::UpToDate { .. } => "UPTODATE",
+            Packet::Diff { .. } => "DIFF",
+            Packet::Trunc { .. } => "TRUNC",
+            Packet::Snap { .. } => "SNAP",
+            Packet::ObserverInfo { .. } => "OBSERVERINFO",
+            Packet::LeaderInfo { .. } => "LEADERINFO",
+            Packet::AckEpoch(_) => "ACKEPOCH",
+            Packet::InformAndActivate { .. } => "INFORMANDACTIVATE",
+        }
+    }
+
     /// Appends the packet as it stands in the stream.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut w = Writer::new(out);
@@ -202,7 +228,7 @@ fn decode(kind: i32, zxid: Zxid, data: Option<Bytes>, auth: Vec<Id>) -> Result<P
     let body = data.clone().unwrap_or_default();
     let mut r = Reader::unbounded(&body);
     Ok(match kind {
-        REQUEST => Packet::Request { request: Forwarded::read(&body)?, auth },
+        REQUEST => Packet::Request { request: Forwarded::read(&body)?, auth: auth.into() },
         PROPOSAL => Packet::Proposal { zxid, txn: body },
         ACK => Packet::Ack { zxid },
         COMMIT => Packet::Commit { zxid },

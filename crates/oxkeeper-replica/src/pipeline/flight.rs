@@ -1,8 +1,10 @@
-//! Requests between prep and apply, in the order in which they were prepared.
+//! Transactions between prep (or, on a learner, their proposal) and apply, in the order of their zxids; and the syncs that
+//! wait between them.
 
 use super::prep::Prepared;
 use crate::input::Submitted;
 use oxkeeper_types::{ConnId, Millis, SessionId, Xid, Zxid};
+use oxkeeper_zab::LinkId;
 use std::collections::VecDeque;
 
 /// Who waits for the outcome of a transaction.
@@ -12,78 +14,145 @@ pub enum Origin {
     Client { conn: ConnId, xid: Xid },
     /// The handshake of a new session: gets a connect response with this timeout.
     Handshake { conn: ConnId, session: SessionId, timeout: Millis, read_only: Option<bool> },
-    /// The server itself: session expiry, the reaper.
-    Server,
+    /// Nobody here: the server itself (session expiry, the reaper), or a client of another server.
+    Elsewhere,
 }
 
-/// A prepared transaction on its way to being committed.
+/// A transaction on its way to being committed.
 #[derive(Debug)]
 pub struct Proposed {
     pub prepared: Prepared,
     pub origin: Origin,
 }
 
-/// One place in the line.
+/// Who asked for a sync.
 #[derive(Debug)]
-pub enum InFlight {
-    Txn(Proposed),
-    /// A sync: answered when everything prepared before it is applied.
-    Sync(Submitted),
+pub enum SyncOrigin {
+    Client(Submitted),
+    /// A learner: gets a SYNC packet.
+    Learner(LinkId),
 }
 
-/// The line. On a standalone server `committed` is what the disk has reported as synced.
+/// A sync: answered when everything through `after` is applied and leadership was confirmed as number `confirm`.
+#[derive(Debug)]
+pub struct WaitingSync {
+    pub origin: SyncOrigin,
+    after: Zxid,
+    confirm: u64,
+}
+
+/// What may be done next.
+#[derive(Debug)]
+pub enum Due {
+    Txn(Proposed),
+    Sync(SyncOrigin),
+}
+
+/// The line. What is committed comes out in order, each sync in its place.
 #[derive(Debug)]
 pub struct Flight {
-    line: VecDeque<InFlight>,
-    /// The last zxid that was given out.
+    line: VecDeque<Proposed>,
+    syncs: VecDeque<WaitingSync>,
+    /// The last zxid that was put in line.
     last_prepared: Zxid,
     /// Everything up to here may be applied. Only ever grows.
     committed: Zxid,
+    /// The last one that came out.
+    applied: Zxid,
+    /// Leadership was confirmed through this number; 0 where nobody need confirm it.
+    confirmed: u64,
 }
 
 impl Flight {
-    /// An empty line behind a recovered tree.
+    /// An empty line behind a tree at `last_processed`.
     pub fn new(last_processed: Zxid) -> Flight {
-        Flight { line: VecDeque::new(), last_prepared: last_processed, committed: last_processed }
+        Flight {
+            line: VecDeque::new(),
+            syncs: VecDeque::new(),
+            last_prepared: last_processed,
+            committed: last_processed,
+            applied: last_processed,
+            confirmed: 0,
+        }
     }
     pub fn last_prepared(&self) -> Zxid {
         self.last_prepared
     }
+    pub fn committed(&self) -> Zxid {
+        self.committed
+    }
     pub fn len(&self) -> usize {
-        self.line.len()
+        self.line.len() + self.syncs.len()
     }
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty()
+        self.line.is_empty() && self.syncs.is_empty()
     }
-    /// The zxid that the next transaction gets. A standalone server counts on across the 32-bit boundary, as the
+    /// The zxid that the next transaction of a standalone server gets. It counts on across the 32-bit boundary, as the
     /// reference's does.
     pub fn next_zxid(&self) -> Zxid {
         Zxid(self.last_prepared.0 + 1)
     }
     pub fn push(&mut self, proposed: Proposed) {
         let zxid = proposed.prepared.entry.header.zxid;
-        assert_eq!(zxid, self.next_zxid(), "prepared out of turn");
+        assert!(zxid.follows(self.last_prepared), "{zxid} put in line behind {}", self.last_prepared);
         self.last_prepared = zxid;
-        self.line.push_back(InFlight::Txn(proposed));
+        self.line.push_back(proposed);
     }
-    pub fn push_sync(&mut self, sync: Submitted) {
-        self.line.push_back(InFlight::Sync(sync));
+    /// A sync that waits for everything that is in line, and for leadership to be confirmed.
+    pub fn push_sync(&mut self, origin: SyncOrigin, confirm: u64) {
+        self.syncs.push_back(WaitingSync { origin, after: self.last_prepared, confirm });
+    }
+    /// A sync that the leader has answered: it waits for everything that is committed.
+    pub fn push_answered_sync(&mut self, origin: SyncOrigin) {
+        self.syncs.push_back(WaitingSync { origin, after: self.committed, confirm: 0 });
     }
     /// The disk (or the quorum) has everything through `zxid`.
     pub fn commit_through(&mut self, zxid: Zxid) {
-        assert!(zxid >= self.committed, "commit goes back from {} to {zxid}", self.committed);
-        assert!(zxid <= self.last_prepared, "commit of {zxid} ahead of {}, the last one prepared", self.last_prepared);
-        self.committed = zxid;
+        assert!(zxid <= self.last_prepared, "commit of {zxid} ahead of {}, the last one in line", self.last_prepared);
+        self.committed = self.committed.max(zxid);
     }
-    pub fn has_committed(&self) -> bool {
-        match self.line.front() {
-            None => false,
-            Some(InFlight::Sync(_)) => true,
-            Some(InFlight::Txn(p)) => p.prepared.entry.header.zxid <= self.committed,
+    /// The server starts to look for a leader: everything in line is in the log, so it is applied, and nobody waits for it
+    /// any more.
+    pub fn give_up(&mut self) {
+        self.committed = self.last_prepared;
+        self.confirmed = 0;
+        self.syncs.clear();
+        self.line.iter_mut().for_each(|proposed| proposed.origin = Origin::Elsewhere);
+    }
+    /// Leadership was confirmed; numbers only grow while a server leads.
+    pub fn confirm(&mut self, number: u64) {
+        self.confirmed = self.confirmed.max(number);
+    }
+    /// A sync in its place: nothing that was put in line after it has come out.
+    fn sync_is_due(&self) -> bool {
+        let Some(sync) = self.syncs.front() else { return false };
+        if sync.after > self.applied {
+            return false;
         }
+        let due = sync.confirm <= self.confirmed;
+        assert!(
+            due || self.line.front().is_none_or(|next| next.prepared.entry.header.zxid > self.committed),
+            "a transaction behind {} was committed before leadership was confirmed as {}, only as {}",
+            sync.after,
+            sync.confirm,
+            self.confirmed
+        );
+        due
     }
-    /// The next one that may be applied.
-    pub fn pop_committed(&mut self) -> Option<InFlight> {
-        if self.has_committed() { self.line.pop_front() } else { None }
+    pub fn has_due(&self) -> bool {
+        let txn = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.committed);
+        txn || self.sync_is_due()
+    }
+    /// The next one that may be applied or answered.
+    pub fn pop_due(&mut self) -> Option<Due> {
+        if self.sync_is_due() {
+            return self.syncs.pop_front().map(|sync| Due::Sync(sync.origin));
+        }
+        let zxid = self.line.front()?.prepared.entry.header.zxid;
+        if zxid > self.committed {
+            return None;
+        }
+        self.applied = zxid;
+        self.line.pop_front().map(Due::Txn)
     }
 }

@@ -39,6 +39,8 @@ fn stat(applied: &Applied) -> Stat {
 
 fn multi_result(part: &Applied) -> MultiResult {
     match part.op {
+        // Over the fuzzy span of a leader's snapshot a learner's tree may be ahead of a transaction.
+        _ if part.is_refused() => MultiResult::Error(part.error.number()),
         OpCode::Create => MultiResult::Create { path: path(part).to_owned() },
         OpCode::Create2 | OpCode::CreateContainer | OpCode::CreateTtl => {
             MultiResult::Create2 { path: path(part).to_owned(), stat: stat(part) }

@@ -5,17 +5,16 @@
 
 use crate::auth::password::session_password;
 use crate::options::Options;
-use crate::session::Tracker;
 use oxkeeper_proto::client::{ConnectRequest, ConnectResponse};
-use oxkeeper_types::{ConnId, Millis, SessionId, Zxid};
+use oxkeeper_types::{Millis, SessionId, Zxid};
 
 /// What becomes of a handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// A createSession transaction is to be proposed; the answer waits for it.
     New { timeout: Millis },
-    /// The session lives and the password is right. `displaced` is the connection that served it until now.
-    Resume { session: SessionId, timeout: Millis, displaced: Option<ConnId> },
+    /// The password is right. Whether the session lives is for whoever keeps it alive to say.
+    Resume { session: SessionId, timeout: Millis },
     /// Answered with zeroes, then closed.
     Refuse,
     /// Closed without an answer: the client has seen more than this server.
@@ -23,7 +22,7 @@ pub enum Verdict {
 }
 
 /// Judges a handshake. `last_processed` is the server's own zxid.
-pub fn judge(options: &Options, tracker: &Tracker, request: &ConnectRequest, last_processed: Zxid) -> Verdict {
+pub fn judge(options: &Options, request: &ConnectRequest, last_processed: Zxid) -> Verdict {
     if request.last_zxid_seen > last_processed {
         return Verdict::ClientAhead { client: request.last_zxid_seen, server: last_processed };
     }
@@ -36,21 +35,18 @@ pub fn judge(options: &Options, tracker: &Tracker, request: &ConnectRequest, las
     if request.password != session_password(session) {
         return Verdict::Refuse;
     }
-    match tracker.get(session) {
-        Some(live) if !live.closing => Verdict::Resume { session, timeout, displaced: live.conn },
-        _ => Verdict::Refuse,
-    }
+    Verdict::Resume { session, timeout }
 }
 
 /// The answer to a handshake that succeeded.
-pub fn accepted(session: SessionId, timeout: Millis, read_only: Option<bool>) -> ConnectResponse {
+/// `read_only` is the flag of the request, `is_read_only` what the server is.
+pub fn accepted(session: SessionId, timeout: Millis, read_only: Option<bool>, is_read_only: bool) -> ConnectResponse {
     ConnectResponse {
         protocol_version: 0,
         timeout_ms: i32::try_from(timeout.0).expect("timeouts come from 32-bit numbers"),
         session,
         password: session_password(session),
-        // Only a server in read-only mode answers true.
-        read_only: read_only.map(|_| false),
+        read_only: read_only.map(|_| is_read_only),
     }
 }
 
@@ -72,9 +68,7 @@ mod tests {
     }
 
     fn check(request: ConnectRequest, expected: Verdict) {
-        let mut tracker = Tracker::new(Millis(1000), std::iter::empty(), Millis(0));
-        tracker.track(S, Millis(6000), Some(ConnId(3)), Millis(0));
-        assert_eq!(judge(&Options::default(), &tracker, &request, Zxid(5)), expected);
+        assert_eq!(judge(&Options::default(), &request, Zxid(5)), expected);
     }
 
     #[test]
@@ -85,16 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_is_refused_and_displaces_nobody() {
+    fn a_wrong_password_is_refused() {
         check(request(S, &[0; 16], 6000), Verdict::Refuse);
-        let resume = Verdict::Resume { session: S, timeout: Millis(6000), displaced: Some(ConnId(3)) };
+        let resume = Verdict::Resume { session: S, timeout: Millis(6000) };
         check(request(S, &session_password(S), 6000), resume);
-    }
-
-    #[test]
-    fn an_unknown_session_is_refused() {
-        let other = SessionId(9);
-        check(request(other, &session_password(other), 6000), Verdict::Refuse);
     }
 
     #[test]

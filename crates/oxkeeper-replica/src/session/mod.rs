@@ -4,4 +4,4 @@
 pub mod connect;
 pub mod tracker;
 
-pub use tracker::Tracker;
+pub use tracker::{Speaker, Tracker};

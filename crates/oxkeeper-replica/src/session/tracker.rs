@@ -6,9 +6,19 @@
 use hashbrown::{HashMap, HashSet};
 use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
 use oxkeeper_types::{ConnId, ErrorCode, Millis, SessionId};
+use oxkeeper_zab::LinkId;
 use std::collections::BTreeMap;
 
 type Hasher = foldhash::fast::FixedState;
+
+/// Who may speak for a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaker {
+    /// A connection of this server.
+    Conn(ConnId),
+    /// A client of the learner on this link (reference: the `LearnerHandler` as a session's owner).
+    Learner(LinkId),
+}
 
 /// One session that this server keeps alive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +27,8 @@ pub struct Live {
     pub timeout: Millis,
     /// Key of its bucket, on the monotonic clock.
     pub deadline: Millis,
-    /// The connection that may speak for it.
-    pub conn: Option<ConnId>,
+    /// Who may speak for it; `None`: its client has not come back yet.
+    pub speaker: Option<Speaker>,
     /// A closeSession was prepared: nothing more is taken from it.
     pub closing: bool,
 }
@@ -52,10 +62,10 @@ impl Tracker {
         self.sessions.get(&session)
     }
 
-    /// Starts to keep a session alive, or hands a known one to another connection with the timeout it negotiated.
-    pub fn track(&mut self, session: SessionId, timeout: Millis, conn: Option<ConnId>, now: Millis) {
+    /// Starts to keep a session alive, or hands a known one to another speaker with the timeout it negotiated.
+    pub fn track(&mut self, session: SessionId, timeout: Millis, speaker: Option<Speaker>, now: Millis) {
         let deadline = self.bucket(now + timeout);
-        let live = Live { timeout, deadline, conn, closing: false };
+        let live = Live { timeout, deadline, speaker, closing: false };
         if let Some(before) = self.sessions.insert(session, live) {
             self.leave_bucket(session, before.deadline);
         }
@@ -82,9 +92,9 @@ impl Tracker {
     /// The connection is gone; its session waits for another one or for its deadline.
     pub fn disconnected(&mut self, session: SessionId, conn: ConnId) {
         if let Some(live) = self.sessions.get_mut(&session)
-            && live.conn == Some(conn)
+            && live.speaker == Some(Speaker::Conn(conn))
         {
-            live.conn = None;
+            live.speaker = None;
         }
     }
 
@@ -94,14 +104,16 @@ impl Tracker {
         Some(live)
     }
 
-    /// Whether `conn` may speak for `session` (reference `SessionTrackerImpl.checkSession`).
-    pub fn check(&self, session: SessionId, conn: ConnId) -> Result<(), ErrorCode> {
-        match self.sessions.get(&session) {
-            None => Err(ErrorCode::SessionExpired),
-            Some(live) if live.closing => Err(ErrorCode::SessionExpired),
-            Some(live) if live.conn != Some(conn) => Err(ErrorCode::SessionMoved),
-            Some(_) => Ok(()),
+    /// Whether `speaker` may speak for `session` (reference `SessionTrackerImpl.checkSession`). A session that nobody speaks
+    /// for is taken by the first learner that does: it has asked for the session's validity before.
+    pub fn check(&mut self, session: SessionId, speaker: Speaker) -> Result<(), ErrorCode> {
+        let Some(live) = self.sessions.get_mut(&session).filter(|live| !live.closing) else {
+            return Err(ErrorCode::SessionExpired);
+        };
+        if live.speaker.is_none() && matches!(speaker, Speaker::Learner(_)) {
+            live.speaker = Some(speaker);
         }
+        if live.speaker == Some(speaker) { Ok(()) } else { Err(ErrorCode::SessionMoved) }
     }
 
     /// Sessions whose time is over, in order of their ids; each is marked as closing and comes out once.
@@ -156,7 +168,7 @@ impl Tracker {
 mod tests {
     use super::*;
     const S: SessionId = SessionId(7);
-    const CONN: ConnId = ConnId(1);
+    const CONN: Speaker = Speaker::Conn(ConnId(1));
 
     fn tracker() -> Tracker {
         let mut t = Tracker::new(Millis(1000), std::iter::empty(), Millis(0));
@@ -194,11 +206,21 @@ mod tests {
     fn only_the_serving_connection_speaks_for_a_session() {
         let mut t = tracker();
         assert_eq!(t.check(S, CONN), Ok(()));
-        t.track(S, Millis(9000), Some(ConnId(2)), Millis(600));
+        t.track(S, Millis(9000), Some(Speaker::Conn(ConnId(2))), Millis(600));
         assert_eq!(t.check(S, CONN), Err(ErrorCode::SessionMoved));
         assert_eq!(t.check(SessionId(8), CONN), Err(ErrorCode::SessionExpired));
-        t.disconnected(S, CONN);
-        assert_eq!(t.get(S).unwrap().conn, Some(ConnId(2)), "the old connection's end is no concern of the new one");
+        t.disconnected(S, ConnId(1));
+        assert_eq!(t.get(S).unwrap().speaker, Some(Speaker::Conn(ConnId(2))), "the old connection's end is no concern of the new one");
+    }
+
+    #[test]
+    fn a_session_without_a_speaker_goes_to_the_first_learner() {
+        let mut t = tracker();
+        t.disconnected(S, ConnId(1));
+        let (first, second) = (Speaker::Learner(LinkId(1)), Speaker::Learner(LinkId(2)));
+        assert_eq!(t.check(S, CONN), Err(ErrorCode::SessionMoved), "a connection has to resume it");
+        assert_eq!(t.check(S, first), Ok(()));
+        assert_eq!(t.check(S, second), Err(ErrorCode::SessionMoved));
     }
 
     #[test]

@@ -443,6 +443,7 @@ fn close_text(reason: CloseReason) -> End {
         CloseReason::ConnectThrottled => "too many connect requests at once (connection_throttle_tokens)".into(),
         CloseReason::Unimplemented { op } => format!("unknown request type {op}"),
         CloseReason::AuthFailed => "authentication failed".into(),
+        CloseReason::ReadOnlyServer => "this server has no leader, and the client is not one that only reads".into(),
         CloseReason::NotServing => "this server serves no clients now: it looks for a leader".into(),
     })
 }

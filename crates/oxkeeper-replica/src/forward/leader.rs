@@ -1,0 +1,67 @@
+//! The leader's end: requests of learners are prepared like those of our own clients, and sessions are kept alive for all.
+
+use crate::input::Now;
+use crate::output::Outputs;
+use crate::pipeline::flight::{Origin, SyncOrigin};
+use crate::replica::Replica;
+use crate::session::Speaker;
+use crate::state::State;
+use oxkeeper_proto::quorum::{Forwarded, Packet, Revalidate, SessionTouch};
+use oxkeeper_types::{ErrorCode, Id, Millis, OpCode, SessionId};
+use oxkeeper_zab::LinkId;
+use std::sync::Arc;
+
+impl Replica {
+    /// A client of a learner wants something. Whatever it is, it gets a transaction or a SYNC, since its learner waits for
+    /// that.
+    pub(crate) fn on_request(
+        &mut self,
+        state: &State,
+        now: Now,
+        link: LinkId,
+        request: Forwarded,
+        auth: Arc<[Id]>,
+        out: &mut Outputs,
+    ) {
+        let Forwarded { session, xid, op, ref body } = request;
+        let speaker = Speaker::Learner(link);
+        let op = match OpCode::from_number(op) {
+            Some(OpCode::Sync) => return self.on_sync(state, now, SyncOrigin::Learner(link), out),
+            Some(OpCode::CreateSession) => {
+                // The learner has clamped the timeout.
+                let timeout = body.first_chunk().map_or(0, |ms| i32::from_be_bytes(*ms));
+                self.tracker.track(session, Millis(i64::from(timeout)), Some(speaker), now.monotonic);
+                OpCode::CreateSession
+            }
+            // Only a leader removes containers (BG035), and what is no write (a check of its own, ZOOKEEPER-2623) has no
+            // transaction: an error is one.
+            Some(op) if op.is_write() && op != OpCode::DeleteContainer => op,
+            _ => return self.propose_refusal(state, now, session, xid, ErrorCode::Unimplemented, out),
+        };
+        self.tracker.touch(session, now.monotonic);
+        let check = self.tracker.check(session, speaker);
+        self.propose(state, now, Origin::Elsewhere, session, xid, op, body, &auth, check, out);
+    }
+
+    /// A learner serves this session now, if it lives.
+    pub(crate) fn on_revalidate(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        session: SessionId,
+        timeout_ms: i32,
+        out: &mut Outputs,
+    ) {
+        let valid = self.tracker.get(session).is_some_and(|live| !live.closing);
+        if valid {
+            let timeout = Millis(i64::from(timeout_ms));
+            self.tracker.track(session, timeout, Some(Speaker::Learner(link)), now.monotonic);
+        }
+        out.send_packet(link, Packet::Revalidate(Revalidate::Answer { session, valid }));
+    }
+
+    /// These sessions were active on a learner since its last answer.
+    pub(crate) fn on_touched(&mut self, touched: &[SessionTouch], now: Now) {
+        touched.iter().for_each(|touch| self.tracker.touch(touch.session, now.monotonic));
+    }
+}
