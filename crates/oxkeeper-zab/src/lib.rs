@@ -35,7 +35,11 @@ pub mod input;
 pub mod options;
 pub mod output;
 pub mod quorum;
+pub mod report;
+mod zab;
 
 pub use input::{Input, LinkId};
 pub use options::{Durable, ZabOptions};
 pub use output::{LinkEnd, Output, RoleChange};
+pub use report::{LearnerReport, Phase, Standing, ZabReport};
+pub use zab::Zab;
