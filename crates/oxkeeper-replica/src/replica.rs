@@ -206,7 +206,7 @@ impl Replica {
         }
     }
 
-    fn touch(&mut self, session: SessionId, now: Now) {
+    pub(crate) fn touch(&mut self, session: SessionId, now: Now) {
         self.tracker.touch(session, now.monotonic);
         if let Some(ensemble) = &mut self.ensemble
             && let Some(live) = self.tracker.get(session)

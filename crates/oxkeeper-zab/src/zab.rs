@@ -6,6 +6,7 @@ use crate::options::{Durable, ZabOptions};
 use crate::output::Output;
 use crate::report::ZabReport;
 
+#[derive(Debug)]
 pub struct Zab {}
 
 #[allow(unused_variables)]
@@ -40,6 +41,10 @@ impl Zab {
     }
     pub fn report(&self) -> ZabReport {
         unimplemented!()
+    }
+    /// The active configuration.
+    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
+        todo!()
     }
     pub fn invariants(&self) {}
 }

@@ -210,7 +210,11 @@ mod tests {
         assert_eq!(t.check(S, CONN), Err(ErrorCode::SessionMoved));
         assert_eq!(t.check(SessionId(8), CONN), Err(ErrorCode::SessionExpired));
         t.disconnected(S, ConnId(1));
-        assert_eq!(t.get(S).unwrap().speaker, Some(Speaker::Conn(ConnId(2))), "the old connection's end is no concern of the new one");
+        assert_eq!(
+            t.get(S).unwrap().speaker,
+            Some(Speaker::Conn(ConnId(2))),
+            "the old connection's end is no concern of the new one"
+        );
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl Server {
                     self.watches.borrow_mut().open(conn, session, c.auth.clone());
                 }
                 Control::Close { conn, .. } => self.close(conn),
+                Control::Serve { .. } => unreachable!("a standalone server always serves"),
                 Control::Snapshot { zxid, .. } => self.input(Input::SnapshotDone { zxid: Some(zxid) }),
             }
         }

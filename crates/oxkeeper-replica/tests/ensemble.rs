@@ -1,0 +1,229 @@
+//! Servers of an ensemble, request by request: forwarding, sync, sessions that move and expire, watches, a new leader.
+
+mod cluster;
+
+use cluster::{Cluster, Got};
+use oxkeeper_proto::client::{CreateRequest, PathWatchRequest, SetDataRequest};
+use oxkeeper_replica::Mode;
+use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::{ConnId, Millis, SessionId};
+
+const CREATE: i32 = 1;
+const EXISTS: i32 = 3;
+const GET: i32 = 4;
+const SET: i32 = 5;
+const SYNC: i32 = 9;
+const CLOSE: i32 = -11;
+const NO_NODE: i32 = -101;
+const EPHEMERAL: i32 = 1;
+
+fn serving(voters: i64, observers: i64) -> (Cluster, i64) {
+    let mut c = Cluster::new(voters, observers);
+    (1..=voters + observers).for_each(|id| c.start(id));
+    all_serve(&mut c);
+    let leader = c.leader().expect("one leads");
+    (c, leader)
+}
+
+fn all_serve(c: &mut Cluster) {
+    let ids: Vec<i64> = c.servers.keys().copied().collect();
+    c.run_until("all servers in service", |c| ids.iter().all(|id| c.mode(*id) != Mode::Looking));
+}
+
+fn create(c: &mut Cluster, id: i64, conn: ConnId, path: &str, flags: i32) -> (i32, i64) {
+    let request = CreateRequest { path: path.into(), data: Some(b"x"), acl: Some(open_acl()), flags };
+    let (error, zxid, _) = c.call(id, conn, CREATE, |w| request.write(w));
+    (error, zxid)
+}
+
+fn exists(c: &mut Cluster, id: i64, conn: ConnId, path: &str, watch: bool) -> i32 {
+    c.call(id, conn, EXISTS, |w| PathWatchRequest { path: path.into(), watch }.write(w)).0
+}
+
+fn sync(c: &mut Cluster, id: i64, conn: ConnId) -> i32 {
+    c.call(id, conn, SYNC, |w| w.string("/")).0
+}
+
+fn followers(c: &Cluster, leader: i64) -> Vec<i64> {
+    c.servers.keys().copied().filter(|id| *id != leader).collect()
+}
+
+#[test]
+fn a_write_on_a_follower_is_there_on_all_servers_after_sync() {
+    let (mut c, leader) = serving(3, 1);
+    let others = followers(&c, leader);
+    let conn = c.client(others[0]);
+    let (error, zxid) = create(&mut c, others[0], conn, "/a", 0);
+    assert_eq!((error, zxid >> 32), (0, 1), "zxids have the epoch of the leader");
+    assert_eq!(exists(&mut c, others[0], conn, "/a", false), 0, "a client reads its own writes");
+    for id in others.into_iter().skip(1).chain([leader]) {
+        let conn = c.client(id);
+        assert_eq!(sync(&mut c, id, conn), 0);
+        assert_eq!(exists(&mut c, id, conn, "/a", false), 0, "server {id}");
+    }
+}
+
+#[test]
+fn refused_writes_are_refused_on_followers_too() {
+    let (mut c, leader) = serving(3, 0);
+    let follower = followers(&c, leader)[0];
+    let conn = c.client(follower);
+    assert_eq!(create(&mut c, follower, conn, "/a/b", 0).0, NO_NODE);
+    assert_eq!(create(&mut c, follower, conn, "/a", 0).0, 0);
+}
+
+#[test]
+fn pipelined_requests_on_a_follower_are_answered_in_order() {
+    let (mut c, leader) = serving(3, 0);
+    let follower = followers(&c, leader)[0];
+    let conn = c.client(follower);
+    for (xid, path) in [(1, "/a"), (2, "/a"), (3, "/b")] {
+        let request = CreateRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 0 };
+        c.send(follower, conn, xid, CREATE, |w| request.write(w));
+    }
+    c.send(follower, conn, 4, SYNC, |w| w.string("/"));
+    c.send(follower, conn, 5, CREATE, |w| {
+        CreateRequest { path: "/c".into(), data: None, acl: Some(open_acl()), flags: 0 }.write(w)
+    });
+    c.run_until("all answers", |c| c.got(follower, conn).len() == 5);
+    let xids: Vec<(i32, i32)> = c
+        .take(follower, conn)
+        .iter()
+        .map(|got| match got {
+            Got::Frame { xid, error, .. } => (*xid, *error),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(xids, [(1, 0), (2, -110), (3, 0), (4, 0), (5, 0)]);
+}
+
+#[test]
+fn a_watch_on_a_follower_fires_for_a_write_elsewhere() {
+    let (mut c, leader) = serving(3, 0);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let (reader, writer) = (c.client(here), c.client(there));
+    assert_eq!(exists(&mut c, here, reader, "/w", true), NO_NODE);
+    assert_eq!(create(&mut c, there, writer, "/w", 0).0, 0);
+    c.run_until("the event", |c| matches!(c.got(here, reader), [Got::Frame { xid: -1, .. }]));
+}
+
+#[test]
+fn a_session_moves_between_servers_and_its_old_connection_is_refused() {
+    let (mut c, leader) = serving(3, 0);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let old = c.open(here, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(here, old).is_empty());
+    let Got::Connected { session, password } = c.take(here, old)[0].clone() else { panic!("connected") };
+    assert_eq!(create(&mut c, here, old, "/e", EPHEMERAL).0, 0);
+    let new = c.open(there, session, password);
+    c.run_until("the session", |c| !c.got(there, new).is_empty());
+    assert_eq!(c.take(there, new), [Got::Connected { session, password }]);
+    assert_eq!(create(&mut c, there, new, "/f", EPHEMERAL).0, 0);
+    c.send(here, old, 9, SET, |w| SetDataRequest { path: "/e".into(), data: None, version: -1 }.write(w));
+    c.run_until("the end of the old connection", |c| c.got(here, old) == [Got::Closed]);
+    assert_eq!(exists(&mut c, there, new, "/e", false), 0);
+}
+
+#[test]
+fn a_closed_session_takes_its_ephemerals_along_everywhere() {
+    let (mut c, leader) = serving(3, 1);
+    let others = followers(&c, leader);
+    let conn = c.client(others[0]);
+    assert_eq!(create(&mut c, others[0], conn, "/e", EPHEMERAL).0, 0);
+    let observer = *others.last().expect("an observer");
+    let watcher = c.client(observer);
+    assert_eq!(sync(&mut c, observer, watcher), 0);
+    assert_eq!(exists(&mut c, observer, watcher, "/e", false), 0);
+    c.send(others[0], conn, 5, CLOSE, |_| {});
+    c.run_until("the connection's end", |c| c.got(others[0], conn).last() == Some(&Got::Closed));
+    assert_eq!(sync(&mut c, observer, watcher), 0);
+    assert_eq!(exists(&mut c, observer, watcher, "/e", false), NO_NODE);
+}
+
+#[test]
+fn a_session_that_nobody_hears_from_expires_and_one_that_is_heard_does_not() {
+    let (mut c, leader) = serving(3, 0);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let (silent, lively) = (c.client(here), c.client(there));
+    assert_eq!(create(&mut c, here, silent, "/silent", EPHEMERAL).0, 0);
+    assert_eq!(create(&mut c, there, lively, "/lively", EPHEMERAL).0, 0);
+    for _ in 0..20 {
+        let next = c.now.monotonic + Millis(1000);
+        c.run_until("a second", |c| c.now.monotonic >= next);
+        assert_eq!(exists(&mut c, there, lively, "/lively", false), 0);
+        let session = c.servers[&there].conns[&lively].session;
+        c.input(there, oxkeeper_replica::Input::Touched(vec![session]));
+    }
+    assert_eq!(exists(&mut c, there, lively, "/silent", false), NO_NODE);
+    assert_eq!(c.got(here, silent), [Got::Closed]);
+}
+
+#[test]
+fn a_new_leader_keeps_what_was_acknowledged_and_sessions_go_on() {
+    let (mut c, leader) = serving(3, 0);
+    let follower = followers(&c, leader)[0];
+    let conn = c.open(follower, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(follower, conn).is_empty());
+    let Got::Connected { session, password } = c.take(follower, conn)[0].clone() else { panic!("connected") };
+    assert_eq!(create(&mut c, follower, conn, "/a", EPHEMERAL).0, 0);
+    let before = c.now.monotonic;
+    c.kill(leader);
+    c.run_until("the connection's end", |c| c.got(follower, conn).last() == Some(&Got::Closed));
+    c.run_until("a new leader", |c| c.leader().is_some() && c.mode(follower) != Mode::Looking);
+    assert!(c.now.monotonic - before <= Millis(50), "no timer had to run out: {:?}", c.now.monotonic - before);
+    let conn = c.open(follower, session, password);
+    c.run_until("the session", |c| !c.got(follower, conn).is_empty());
+    assert_eq!(c.take(follower, conn), [Got::Connected { session, password }]);
+    assert_eq!(exists(&mut c, follower, conn, "/a", false), 0);
+    let (error, zxid) = create(&mut c, follower, conn, "/b", 0);
+    assert_eq!((error, zxid >> 32), (0, 2), "in the next epoch");
+}
+
+#[test]
+fn a_server_that_comes_late_gets_the_whole_tree() {
+    let mut c = Cluster::new(3, 0);
+    c.start(1);
+    c.start(2);
+    c.run_until("two servers in service", |c| [1, 2].iter().all(|id| c.mode(*id) != Mode::Looking));
+    let conn = c.client(1);
+    for n in 0..1000 {
+        assert_eq!(create(&mut c, 1, conn, &format!("/n{n}"), 0).0, 0);
+    }
+    c.start(3);
+    all_serve(&mut c);
+    let late = c.client(3);
+    assert_eq!(sync(&mut c, 3, late), 0);
+    assert_eq!(exists(&mut c, 3, late, "/n999", false), 0);
+    let digests: Vec<u64> = c.servers.values().map(|s| s.state.tree.digest()).collect();
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:x?}");
+}
+
+#[test]
+fn the_configuration_stands_in_its_node() {
+    let (mut c, leader) = serving(3, 0);
+    for id in followers(&c, leader).into_iter().chain([leader]) {
+        let conn = c.client(id);
+        let (error, _, body) =
+            c.call(id, conn, GET, |w| PathWatchRequest { path: "/zookeeper/config".into(), watch: false }.write(w));
+        assert_eq!(error, 0);
+        let text = String::from_utf8_lossy(&body).into_owned();
+        assert!(text.contains("server.2=127.0.0.1:2002:3002:participant;127.0.0.1:4002"), "{text}");
+        assert!(text.contains("version=100000000"), "the first configuration gets its version from the epoch: {text}");
+    }
+}
+
+#[test]
+fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
+    let mut c = Cluster::new(3, 0);
+    c.options.read_only_enabled = true;
+    c.start(1);
+    let before = c.now.monotonic;
+    c.run_until("read-only service", |c| c.mode(1) == Mode::ReadOnly);
+    assert!(c.now.monotonic - before >= Millis(2000));
+    let refused = c.open(1, SessionId::NONE, [0; 16]);
+    assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
+    c.start(2);
+    all_serve(&mut c);
+    c.run_until("a leader", |c| c.leader().is_some());
+    assert_ne!(c.mode(1), Mode::ReadOnly);
+}
