@@ -189,8 +189,9 @@ impl DiskThread {
             Err(error) => die(&error),
         }
         self.note_synced();
-        let tree = Box::new(snapshot.tree);
+        let (link, tree) = (snapshot.link(), Box::new(snapshot.tree));
         self.shared.core.put_one(CoreEvent::Input(Input::StateReplaced { tree }));
+        link.end_install();
     }
 }
 

@@ -140,7 +140,7 @@ impl IoHandle {
 
 /// One server.
 pub struct Shared {
-    pub handover: Handover<State>,
+    pub handover: Arc<Handover<State>>,
     pub watches: Mutex<WatchTable>,
     pub options: Options,
     pub edge: EdgeOptions,
@@ -148,7 +148,7 @@ pub struct Shared {
     pub core: Arc<CoreQueue>,
     /// How clients are served now.
     pub mode: SharedMode,
-    pub history: History,
+    pub history: Arc<History>,
     /// Of an ensemble.
     pub peers: Option<Arc<PeerShared>>,
     pub io: Vec<IoHandle>,
@@ -173,11 +173,9 @@ impl Shared {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Relaxed)
     }
-    /// Whether clients are served: not on the way down, not without a leader, and not by a leader that may not
-    /// (`leaderServes=no`).
+    /// Whether clients are served: not on the way down, and not without a leader.
     pub fn is_serving(&self) -> bool {
-        let mode = self.mode.get();
-        !self.is_stopping() && mode != Mode::Looking && (mode != Mode::Leader || self.edge.leader_serves)
+        !self.is_stopping() && self.mode.get() != Mode::Looking
     }
 }
 

@@ -275,7 +275,7 @@ impl Mesh {
         for address in literal.iter().filter_map(Place::literal) {
             self.connect(registry, server, address);
         }
-        self.check_dial(registry, server);
+        self.check_dial(server);
     }
 
     /// Name look-up blocks, so it has a thread of its own.
@@ -303,7 +303,7 @@ impl Mesh {
             Ok(addresses) => addresses.into_iter().for_each(|address| self.connect(registry, server, address)),
             Err(why) => dial.last_error = why,
         }
-        self.check_dial(registry, server);
+        self.check_dial(server);
     }
 
     fn connect(&mut self, registry: &Registry, server: ServerId, address: SocketAddr) {
@@ -321,7 +321,7 @@ impl Mesh {
     }
 
     /// Ends a dial that has nothing under way any more.
-    fn check_dial(&mut self, registry: &Registry, server: ServerId) {
+    fn check_dial(&mut self, server: ServerId) {
         let Some(peer) = self.peers.get_mut(&server) else { return };
         if peer.dial.as_ref().is_none_or(|dial| dial.names > 0 || !dial.links.is_empty()) {
             return;
@@ -374,15 +374,15 @@ impl Mesh {
     fn on_dial_error(&mut self, registry: &Registry, place: usize, server: ServerId, why: &str) {
         let address = self.links[place].address;
         self.forget(registry, place);
-        self.dial_failed(registry, place, server, &format!("{address}: {why}"));
+        self.dial_failed(place, server, &format!("{address}: {why}"));
     }
 
-    fn dial_failed(&mut self, registry: &Registry, place: usize, server: ServerId, why: &str) {
+    fn dial_failed(&mut self, place: usize, server: ServerId, why: &str) {
         if let Some(dial) = self.peers.get_mut(&server).and_then(|peer| peer.dial.as_mut()) {
             dial.links.retain(|other| *other != place);
             dial.last_error = why.to_owned();
         }
-        self.check_dial(registry, server);
+        self.check_dial(server);
     }
 
     /// Says who we are to a member with a larger id, and leaves.
@@ -401,7 +401,7 @@ impl Mesh {
         let (stage, address) = (self.links[place].stage, self.links[place].address);
         self.forget(registry, place);
         match stage {
-            Stage::Dialling(server) => self.dial_failed(registry, place, server, &format!("{address}: {why}")),
+            Stage::Dialling(server) => self.dial_failed(place, server, &format!("{address}: {why}")),
             Stage::Nameless => tracing::info!("closed an election connection of {address}: {why}"),
             Stage::Parting(_) => {}
             Stage::Open(server) => {

@@ -7,6 +7,7 @@
 
 use super::snapshot_receiver::SnapshotReceiver;
 use super::{PeerShared, to_core};
+use crate::client::link::bump;
 use crate::shared::{CoreEvent, lock};
 use bytes::{Bytes, BytesMut};
 use oxkeeper_proto::quorum::{Packet, PacketRead, SNAP_SIGNATURE, read};
@@ -432,7 +433,7 @@ impl LinkReader<'_> {
                 PacketRead::Partial => break,
                 PacketRead::Whole { packet, consumed } => {
                     at += consumed;
-                    self.note_sender(&packet);
+                    self.note(&packet);
                     let snap = match packet {
                         Packet::Snap { zxid } if self.link.side != Side::Leader => Some(zxid),
                         _ => None,
@@ -448,11 +449,19 @@ impl LinkReader<'_> {
         Ok(at)
     }
 
-    fn note_sender(&self, packet: &Packet) {
-        if let Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } = packet {
-            let server = info.server.map_or(-1, |server| server.0);
-            self.link.server.store(server, Relaxed);
-            tracing::info!("{} connected as a learner", self.link.peer());
+    /// For messages and metrics.
+    fn note(&self, packet: &Packet) {
+        let metrics = &self.shared.metrics;
+        match packet {
+            Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } => {
+                let server = info.server.map_or(-1, |server| server.0);
+                self.link.server.store(server, Relaxed);
+                tracing::info!("{} connected as a learner", self.link.peer());
+            }
+            // There is one leader at a time, so one thread counts.
+            Packet::Proposal { .. } | Packet::Inform { .. } => bump(&metrics.proposals_received, 1),
+            Packet::Commit { .. } => bump(&metrics.commits_received, 1),
+            _ => {}
         }
     }
 

@@ -27,11 +27,16 @@ pub mod snapshot_receiver;
 pub use options::PeerOptions;
 pub use outputs::Peers;
 
-use crate::shared::{CoreEvent, CoreQueue, lock};
+use crate::disk_thread::DiskQueue;
+use crate::handover::Handover;
+use crate::metrics::PeerMetrics;
+use crate::options::FileOptions;
+use crate::shared::{CoreEvent, CoreQueue, History, lock};
 use hashbrown::HashMap;
 use learner_listener::Stage;
 use link::PeerLink;
-use oxkeeper_replica::Input;
+use oxkeeper_replica::{Input, State};
+use oxkeeper_storage::Disk;
 use oxkeeper_types::ServerId;
 use oxkeeper_zab::LinkId;
 use std::collections::BTreeMap;
@@ -42,6 +47,8 @@ use std::sync::{Arc, Mutex};
 pub struct PeerShared {
     pub options: PeerOptions,
     pub core: Arc<CoreQueue>,
+    pub server: ServerSide,
+    pub metrics: PeerMetrics,
     /// Open connections of the quorum port.
     pub links: Mutex<HashMap<LinkId, Arc<PeerLink>, foldhash::fast::FixedState>>,
     links_made: AtomicU64,
@@ -50,6 +57,15 @@ pub struct PeerShared {
     pub waker: mio::Waker,
     /// The dial to a leader that counts; all others are given up.
     pub dial: Mutex<u64>,
+}
+
+/// What snapshots and the log need to know of the rest of the server.
+pub struct ServerSide {
+    pub handover: Arc<Handover<State>>,
+    pub history: Arc<History>,
+    pub queue: Arc<DiskQueue>,
+    pub disk: Arc<dyn Disk>,
+    pub files: FileOptions,
 }
 
 /// What reaches the thread of the election port from outside of its sockets.
@@ -64,10 +80,12 @@ pub struct PollInbox {
 }
 
 impl PeerShared {
-    pub fn new(options: PeerOptions, core: Arc<CoreQueue>, waker: mio::Waker) -> PeerShared {
+    pub fn new(options: PeerOptions, core: Arc<CoreQueue>, server: ServerSide, waker: mio::Waker) -> PeerShared {
         PeerShared {
             options,
             core,
+            server,
+            metrics: PeerMetrics::default(),
             links: Mutex::default(),
             links_made: AtomicU64::new(0),
             inbox: Mutex::default(),

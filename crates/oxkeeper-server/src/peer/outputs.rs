@@ -2,13 +2,17 @@
 
 use super::learner_listener::Stage;
 use super::{PeerShared, history_reader, learner_dial};
+use crate::client::link::bump;
+use crate::clock::Clock;
 use crate::shared::{CoreEvent, lock};
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_types::ServerId;
 use oxkeeper_zab::{LinkId, RoleChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 pub struct Peers {
@@ -19,14 +23,23 @@ pub struct Peers {
     touched: Vec<LinkId>,
     /// Since when there is no leader.
     looking_since: Instant,
+    looking: bool,
     /// A leader was followed before.
     dialled_before: bool,
+    clock: Clock,
 }
 
 impl Peers {
-    pub fn new(shared: Arc<PeerShared>) -> Peers {
-        let (frames, touched) = (BTreeMap::new(), Vec::new());
-        Peers { shared, frames, touched, looking_since: Instant::now(), dialled_before: false }
+    pub fn new(shared: Arc<PeerShared>, clock: Clock) -> Peers {
+        Peers {
+            shared,
+            frames: BTreeMap::new(),
+            touched: Vec::new(),
+            looking_since: Instant::now(),
+            looking: true,
+            dialled_before: false,
+            clock,
+        }
     }
 
     /// In order; what goes to one link goes out at once at the end.
@@ -40,6 +53,7 @@ impl Peers {
                 }
                 PeerOutput::DialLeader { leader } => self.dial(leader),
                 PeerOutput::Send { link, packet } => {
+                    self.count(&packet);
                     if let Some(open) = lock(&self.shared.links).get(&link) {
                         open.put(&packet);
                     }
@@ -61,6 +75,17 @@ impl Peers {
             }
         }
         self.flush();
+    }
+
+    fn count(&self, packet: &Packet) {
+        let metrics = &self.shared.metrics;
+        match packet {
+            Packet::Proposal { .. } => bump(&metrics.proposals, 1),
+            Packet::Commit { .. } => bump(&metrics.commits, 1),
+            Packet::Diff { .. } => bump(&metrics.diffs, 1),
+            Packet::Snap { .. } => bump(&metrics.snapshots, 1),
+            _ => {}
+        }
     }
 
     fn flush(&mut self) {
@@ -87,11 +112,15 @@ impl Peers {
 
     fn enter(&mut self, role: RoleChange) {
         self.shared.tell(|inbox| inbox.stage = Some(Stage::of(role)));
-        let took = self.looking_since.elapsed().as_millis();
+        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics);
+        if std::mem::replace(&mut self.looking, role == RoleChange::Looking) && role != RoleChange::Looking {
+            metrics.election_ms.add(took as u64);
+        }
         match role {
             RoleChange::Looking => {
                 learner_dial::give_up(&self.shared);
                 self.looking_since = Instant::now();
+                bump(&metrics.looking, 1);
                 tracing::info!("PeerState set to LOOKING");
             }
             RoleChange::Preparing { epoch: None } => {
@@ -100,7 +129,10 @@ impl Peers {
                 tracing::info!("LEADING - LEADER ELECTION TOOK - {took} MS");
             }
             RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
-            RoleChange::Leading { epoch } => tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0),
+            RoleChange::Leading { epoch } => {
+                metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
+                tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
+            }
             RoleChange::Following { leader, serving: false } => {
                 tracing::info!("PeerState set to FOLLOWING");
                 tracing::info!("FOLLOWING - LEADER ELECTION TOOK - {took} MS, leader {}", leader.0);
