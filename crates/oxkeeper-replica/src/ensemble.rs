@@ -196,8 +196,7 @@ impl Replica {
             )
         });
         assert_eq!(entry.header.zxid, zxid, "a proposal and its transaction have one zxid");
-        let prepared = Prepared { entry, refused: None, content_crcs: Vec::new(), soft_quotas_exceeded: 0 };
-        self.flight.push(Proposed { prepared, origin: Origin::Elsewhere });
+        self.flight.push(Proposed { prepared: Prepared::of_leader(entry), origin: Origin::Elsewhere });
         self.logged(txn.len(), out);
     }
 
