@@ -10,7 +10,7 @@ mod screen;
 use clap::Args;
 use files::{Layout, Member};
 use health::Health;
-use screen::Screen;
+use screen::{Screen, say};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ impl Ensemble {
             }
         }
         let plural = if ensemble.servers.len() == 1 { "" } else { "s" };
-        println!("starting {} server{plural} in {} ...", ensemble.servers.len(), ensemble.layout.dir.display());
+        say!("starting {} server{plural} in {} ...", ensemble.servers.len(), ensemble.layout.dir.display());
         match ensemble.wait_until_served() {
             Ok(()) => Ok(ensemble),
             Err(why) => {
@@ -137,9 +137,9 @@ impl Ensemble {
         }
         screen.leave();
         let none_left = self.servers.iter().all(|server| server.ended.is_some());
-        println!("stopping ...");
+        say!("stopping ...");
         self.stop();
-        println!("stopped; the data is in {}", self.layout.dir.display());
+        say!("stopped; the data is in {}", self.layout.dir.display());
         if none_left { Err("all servers have ended by themselves; see their logs".into()) } else { Ok(()) }
     }
 
@@ -179,7 +179,7 @@ impl Ensemble {
         for server in self.servers.iter_mut().filter(|server| server.ended.is_none()) {
             while matches!(server.child.try_wait(), Ok(None)) {
                 if Instant::now() > end {
-                    println!("server {} does not end; it is killed", server.member.id);
+                    say!("server {} does not end; it is killed", server.member.id);
                     // It may end by itself at this moment.
                     let _ = server.child.kill();
                     let _ = server.child.wait();

@@ -5,6 +5,15 @@ use super::files::{Layout, Member};
 use super::health::Health;
 use std::io::{IsTerminal, Write};
 
+/// A line on stdout. A reader that has gone away does not stop the servers.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+pub(super) use say;
+
 /// Moves the cursor up so many lines; clears a line.
 fn up(lines: usize) -> String {
     format!("\x1b[{lines}A")
@@ -20,23 +29,23 @@ pub struct Screen {
 
 /// When all servers serve.
 pub fn print_welcome(layout: &Layout, states: &[(Member, Health)]) {
-    println!();
-    println!("  connect to   {}", layout.connect_string());
+    say!("");
+    say!("  connect to   {}", layout.connect_string());
     match states.iter().find(|(_, health)| health.is_leading()) {
-        Some((leader, _)) => println!("  leader       server {} (port {})", leader.id, leader.client_port),
-        None => println!("  mode         standalone: one server on its own"),
+        Some((leader, _)) => say!("  leader       server {} (port {})", leader.id, leader.client_port),
+        None => say!("  mode         standalone: one server on its own"),
     }
-    println!("  files        {}/server*/ (zoo.cfg, data, server.log)", layout.dir.display());
-    println!();
-    println!("  try next");
-    println!("    zkCli.sh -server {}          any ZooKeeper client will do", layout.connect_string());
-    println!("    echo mntr | nc 127.0.0.1 {}               what a server says of itself", layout.members[0].client_port);
+    say!("  files        {}/server*/ (zoo.cfg, data, server.log)", layout.dir.display());
+    say!("");
+    say!("  try next");
+    say!("    zkCli.sh -server {}          any ZooKeeper client will do", layout.connect_string());
+    say!("    echo mntr | nc 127.0.0.1 {}               what a server says of itself", layout.members[0].client_port);
     if layout.members.len() > 2 {
-        println!("    kill -9 the leader's process                the others go on within a moment");
+        say!("    kill -9 the leader's process                the others go on within a moment");
     }
-    println!();
-    println!("  Ctrl-C stops all servers; started again, they go on with their data");
-    println!();
+    say!("");
+    say!("  Ctrl-C stops all servers; started again, they go on with their data");
+    say!("");
 }
 
 impl Screen {
@@ -54,7 +63,8 @@ impl Screen {
             text.push_str(&format!("{CLEAR_LINE}  server {} :{}  {}\n", member.id, member.client_port, health.line()));
         }
         self.shown = states.len();
-        print!("{text}");
+        // As in `say`.
+        let _ = std::io::stdout().write_all(text.as_bytes());
         self.flush();
     }
 
@@ -63,7 +73,7 @@ impl Screen {
         for ((member, health), told) in states.iter().zip(&mut self.told) {
             let now = health.summary();
             if *told != now {
-                println!("server {} :{}  {now}", member.id, member.client_port);
+                say!("server {} :{}  {now}", member.id, member.client_port);
                 *told = now;
             }
         }
@@ -77,7 +87,7 @@ impl Screen {
 
     pub fn leave(&mut self) {
         if self.live {
-            println!();
+            say!("");
         }
     }
 }
