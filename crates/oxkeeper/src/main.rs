@@ -1,5 +1,6 @@
 //! The `oxkeeper` binary: arguments, signals, exit codes. Each sub-command is a module.
 
+mod quickstart;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,8 @@ struct Arguments {
 enum Command {
     /// Runs a server in the foreground: `server [-Dkey=value ...] [ZOO_CFG]`, or `server CLIENT_PORT DATA_DIR [TICK_TIME [MAX_CNXNS]]`
     Server(server::ServerArguments),
+    /// Runs an ensemble of servers on this machine to try things out: three of them, clients on ports 2181 to 2183
+    Quickstart(quickstart::QuickstartArguments),
     /// Prints the version, and which release of Apache ZooKeeper it behaves as
     Version,
 }
@@ -23,6 +26,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Server(arguments) => server::run(&arguments),
+        Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Version => {
             println!(
                 "oxkeeper {}, behaves as Apache ZooKeeper {}",
