@@ -43,6 +43,8 @@ pub struct Replica {
     counters: Counters,
     /// Reused by every apply.
     changes: Vec<Change>,
+    /// Reused by every proposal: a transaction's length is known when it is encoded, and then it is copied once.
+    encoded: Vec<u8>,
 }
 
 /// Snapshots of this server: when the next one is due, and the one under way.
@@ -77,6 +79,7 @@ impl Replica {
             snapshots: Snapshots { policy, due, writing: None, finished: None, last: None },
             counters: Counters::default(),
             changes: Vec::new(),
+            encoded: Vec::new(),
             options,
         }
     }
@@ -248,10 +251,10 @@ impl Replica {
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
-        let mut txn = Vec::with_capacity(body.len() + 96);
-        prepared.entry.write(&mut txn);
-        let due = self.snapshots.policy.logged(txn.len());
-        out.persist.push(Persist::Append { zxid, txn: txn.into() });
+        self.encoded.clear();
+        prepared.entry.write(&mut self.encoded);
+        let due = self.snapshots.policy.logged(self.encoded.len());
+        out.persist.push(Persist::Append { zxid, txn: self.encoded[..].into() });
         if due {
             out.persist.push(Persist::RollLog);
             self.counters.snapshots_skipped += u64::from(self.snapshots.due || self.snapshots.writing.is_some());

@@ -5,7 +5,8 @@
 //! - **Unsynced bytes are lost, kept, or kept in part.** A write reaches the page cache; pages go to the device whenever the
 //!   kernel likes. After a crash of the process all of them are there; after a loss of power any beginning of what was written
 //!   since the last sync may be ([`Loss::Random`] cuts at any byte, which is finer than hardware does), or, since pages of
-//!   one write go out in any order, any subset of 512-byte sectors. A sector itself is written whole or not at all.
+//!   one write go out in any order, any subset of 512-byte sectors. A sector itself is written whole or not at all. Direct
+//!   writes lose the same way until they return: here they are a write and a sync, and a crash may come between the two.
 //! - **Unsynced names are in their old or new state**, in the order in which they were changed: directories are
 //!   journaled, so a later change never survives an earlier one of the same file system that was lost.
 //! - **A call fails**: a write in part, a sync with everything since the last one forgotten (Linux marks the pages clean after
