@@ -52,8 +52,8 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes`; the file grows as needed.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Writes all of `bytes`, and makes them and everything written to the file before durable. Fastest where offset,
-    /// length and the address of `bytes` are multiples of [`BLOCK_BYTES`].
+    /// Writes all of `bytes`, and makes them and everything written to the file before durable. Fastest for whole
+    /// blocks ([`is_whole_blocks`]) of a file that was made by [`Disk::create_direct`].
     fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_at(offset, bytes)?;
         self.sync_data()
@@ -65,6 +65,14 @@ pub trait DiskFile: Send + Sync {
     /// Reserves space, so that the file is `length` bytes long and reads as zeros where nothing was written.
     fn allocate(&self, length: u64) -> io::Result<()>;
     fn length(&self) -> io::Result<u64>;
+}
+
+/// Whether a write meets what direct I/O asks for: offset, length and address in multiples of [`BLOCK_BYTES`].
+pub fn is_whole_blocks(offset: u64, bytes: &[u8]) -> bool {
+    let block = BLOCK_BYTES as usize;
+    offset.is_multiple_of(BLOCK_BYTES)
+        && bytes.len().is_multiple_of(block)
+        && bytes.as_ptr().addr().is_multiple_of(block)
 }
 
 /// The whole of a small file.

@@ -16,7 +16,7 @@
 //! Which it must not inject: bytes that were synced stay as they are, and a name that was synced stays. Rot of stored
 //! bytes is another matter: it is detected, not survived, and tests damage files through [`FaultDisk::damage`].
 
-use crate::disk::{DirEntry, Disk, DiskFile};
+use crate::disk::{DirEntry, Disk, DiskFile, is_whole_blocks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,8 @@ struct State {
     stopped: bool,
     /// Bytes that all files may have together.
     capacity: Option<u64>,
+    /// Durable writes that a real disk could take past the page cache, and others.
+    durable_writes: (u64, u64),
 }
 
 #[derive(Default)]
@@ -94,6 +96,10 @@ impl FaultDisk {
     /// Calls so far that change something.
     pub fn calls(&self) -> u64 {
         self.lock().calls
+    }
+    /// Durable writes so far: of whole blocks in aligned memory, which may go past the page cache of a real disk, and others.
+    pub fn durable_writes(&self) -> (u64, u64) {
+        self.lock().durable_writes
     }
     /// Lets the `nth` such call from now on fail, counted from 1.
     pub fn fail_call(&self, nth: u64, fault: Fault) {
@@ -434,6 +440,14 @@ impl DiskFile for FaultFile {
         let done = if result.is_ok() { bytes.len() } else { bytes.len() / 2 };
         state.inode(self.id)?.write(offset as usize, &bytes[..done]);
         result
+    }
+    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let (blocks, others) = &mut state.durable_writes;
+        *(if is_whole_blocks(offset, bytes) { blocks } else { others }) += 1;
+        drop(state);
+        self.write_at(offset, bytes)?;
+        self.sync_data()
     }
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();

@@ -2,7 +2,7 @@
 //!
 //! Owns system calls on files. Must not know formats or what the files are for.
 
-use crate::disk::{BLOCK_BYTES, DirEntry, Disk, DiskFile};
+use crate::disk::{DirEntry, Disk, DiskFile, is_whole_blocks};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -84,11 +84,7 @@ fn boxed(file: io::Result<File>) -> io::Result<Box<dyn DiskFile>> {
 impl RealFile {
     /// Where this write can go past the page cache.
     fn direct_for(&self, offset: u64, bytes: &[u8]) -> Option<&File> {
-        let block = BLOCK_BYTES as usize;
-        let aligned = offset.is_multiple_of(BLOCK_BYTES)
-            && bytes.len().is_multiple_of(block)
-            && bytes.as_ptr().addr().is_multiple_of(block);
-        self.direct.as_ref().filter(|_| aligned && !self.direct_refused.load(Relaxed))
+        self.direct.as_ref().filter(|_| is_whole_blocks(offset, bytes) && !self.direct_refused.load(Relaxed))
     }
 }
 
@@ -188,6 +184,8 @@ fn allocate(file: &File, length: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    const BLOCK: usize = crate::disk::BLOCK_BYTES as usize;
+
     #[test]
     fn files_do_what_the_contract_says() {
         let dir = std::env::temp_dir().join(format!("oxkeeper-real-disk-{}", std::process::id()));
@@ -211,5 +209,31 @@ mod tests {
         RealDisk.remove(&b).unwrap();
         assert!(!RealDisk.exists(&b) && RealDisk.is_dir(&dir));
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn durable_writes_of_blocks_and_of_anything_else_are_one_file() {
+        let path = std::env::temp_dir().join(format!("oxkeeper-real-disk-direct-{}", std::process::id()));
+        let file = RealDisk.create_direct(&path).unwrap();
+        file.allocate(1 << 20).unwrap();
+        let memory = vec![7; 4 * BLOCK];
+        let start = memory.as_ptr().align_offset(BLOCK);
+        let mut wanted = vec![0; 6 * BLOCK];
+        for (offset, bytes) in [
+            (0, &memory[start..start + 2 * BLOCK]),
+            (100, b"in the page cache".as_slice()),
+            (BLOCK, &memory[start..start + BLOCK]),
+            (5 * BLOCK - 3, b"across blocks"),
+        ] {
+            file.write_durable_at(offset as u64, bytes).unwrap();
+            wanted[offset..offset + bytes.len()].copy_from_slice(bytes);
+            file.write_at(3 * BLOCK as u64, b"not durable by itself").unwrap();
+        }
+        wanted[3 * BLOCK..3 * BLOCK + 21].copy_from_slice(b"not durable by itself");
+        let mut found = vec![1; wanted.len()];
+        RealDisk.open_read(&path).unwrap().read_at(0, &mut found).unwrap();
+        assert!(found == wanted, "the file is not what was written");
+        assert_eq!(file.length().unwrap(), 1 << 20);
+        RealDisk.remove(&path).unwrap();
     }
 }

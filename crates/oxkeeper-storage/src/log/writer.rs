@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bytes: zeros are written up to the next multiple of this.
-const ZERO_AHEAD_BYTES: u64 = 256 << 10;
+const ZERO_AHEAD_BYTES: u64 = 1 << 20;
 /// Bytes that may be unsynced at once: a longer batch is written and synced in parts. Recovery relies on it: what lies
 /// further behind a damaged record was written after that record had been synced.
 pub const UNSYNCED_BYTES_MAX: usize = 8 << 20;
