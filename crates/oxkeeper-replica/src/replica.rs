@@ -24,7 +24,7 @@ use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnHeader};
 use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
-use oxkeeper_types::persist::{Persist, Persisted};
+use oxkeeper_types::persist::{Persist, Persisted, TxnBytes};
 use oxkeeper_types::{ConnId, ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub struct Replica {
     pub(crate) ensemble: Option<Ensemble>,
     /// Reused by every apply.
     changes: Vec<Change>,
+    /// Reused by every proposal: a transaction's length is known when it is encoded, and then it is copied once.
+    encoded: Vec<u8>,
 }
 
 /// Snapshots of this server: when the next one is due, and the one under way.
@@ -87,6 +89,7 @@ impl Replica {
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
             changes: Vec::new(),
+            encoded: Vec::new(),
             options,
         }
     }
@@ -304,20 +307,21 @@ impl Replica {
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
-        self.enqueue(state, now, Proposed { prepared, origin }, body.len() + 96, out);
+        self.enqueue(state, now, Proposed { prepared, origin }, out);
     }
 
-    /// Puts a prepared transaction of about `capacity` bytes in line, and sends it to the log and to the followers.
-    fn enqueue(&mut self, state: &State, now: Now, proposed: Proposed, capacity: usize, out: &mut Outputs) {
+    /// Puts a prepared transaction in line, and sends it to the log and to the followers.
+    fn enqueue(&mut self, state: &State, now: Now, proposed: Proposed, out: &mut Outputs) {
         let zxid = proposed.prepared.entry.header.zxid;
-        let mut txn = Vec::with_capacity(capacity);
-        proposed.prepared.entry.write(&mut txn);
+        self.encoded.clear();
+        proposed.prepared.entry.write(&mut self.encoded);
+        let txn = TxnBytes::copy_from_slice(&self.encoded);
         let bytes = txn.len();
         self.flight.push(proposed);
         if self.ensemble.is_some() {
-            self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn: txn.into() }, out);
+            self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn }, out);
         } else {
-            out.persist.push(Persist::Append { zxid, txn: txn.into() });
+            out.persist.push(Persist::Append { zxid, txn });
         }
         self.logged(bytes, out);
     }
@@ -335,7 +339,7 @@ impl Replica {
         let Some(zxid) = self.next_zxid() else { return self.step_down(state, now, out) };
         let header = TxnHeader { session, cxid: xid.0, zxid, time: now.wall.0 };
         let prepared = Prepared::refusal(header, code);
-        self.enqueue(state, now, Proposed { prepared, origin: Origin::Elsewhere }, 64, out);
+        self.enqueue(state, now, Proposed { prepared, origin: Origin::Elsewhere }, out);
     }
 
     /// One more transaction went to the log: perhaps a snapshot is due.

@@ -118,17 +118,20 @@ impl IoHandle {
         if dirty.is_empty() {
             return;
         }
-        let mut inbox = lock(&self.inbox);
-        let sleeping = inbox.dirty.is_empty() && inbox.accepted.is_empty();
-        inbox.dirty.append(dirty);
-        drop(inbox);
-        if sleeping {
-            self.wake();
-        }
+        self.put(|inbox| inbox.dirty.append(dirty));
     }
     pub fn give(&self, socket: TcpStream, peer: SocketAddr) {
-        lock(&self.inbox).accepted.push((socket, peer));
-        self.wake();
+        self.put(|inbox| inbox.accepted.push((socket, peer)));
+    }
+    /// Who finds something in the inbox leaves the waking to whoever put that in.
+    fn put(&self, fill: impl FnOnce(&mut Inbox)) {
+        let mut inbox = lock(&self.inbox);
+        let first = inbox.dirty.is_empty() && inbox.accepted.is_empty();
+        fill(&mut inbox);
+        drop(inbox);
+        if first {
+            self.wake();
+        }
     }
     pub fn wake(&self) {
         if let Err(error) = self.waker.wake() {

@@ -6,6 +6,10 @@ mod server;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// Requests are allocated by one thread and freed by another, which the C library's allocator does slowly.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(name = "oxkeeper", version, about = "A coordination service that takes the place of Apache ZooKeeper")]
 struct Arguments {

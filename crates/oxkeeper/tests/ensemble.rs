@@ -14,7 +14,7 @@ fn three_servers_elect_serve_lose_their_leader_and_agree() {
     writer.create("/a", b"one", CreateMode::Persistent).unwrap();
     let reader = ensemble.client(followers[1]);
     reader.sync("/").unwrap();
-    assert_eq!(reader.get("/a").unwrap().0.as_deref(), Some(&b"one"[..]), "a write on a follower is read on another");
+    assert_eq!(reader.get("/a", false).unwrap().0.as_deref(), Some(&b"one"[..]), "a write on a follower is read on another");
 
     ensemble.kill(leader);
     let (second, _) = ensemble.wait_for_leader(2);
@@ -27,7 +27,7 @@ fn three_servers_elect_serve_lose_their_leader_and_agree() {
     ensemble.wait_for_leader(3);
     let late = ensemble.client(leader);
     late.sync("/").unwrap();
-    assert_eq!(late.get("/n49").unwrap().0.as_deref(), Some(&b""[..]), "it has what was written without it");
+    assert_eq!(late.get("/n49", false).unwrap().0.as_deref(), Some(&b""[..]), "it has what was written without it");
     let trees: Vec<BTreeMap<String, Vec<u8>>> = (1..=3).map(|id| tree(&ensemble.client(id))).collect();
     assert_eq!(trees[0], trees[1]);
     assert_eq!(trees[1], trees[2]);

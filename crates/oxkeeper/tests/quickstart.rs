@@ -67,7 +67,7 @@ fn it_starts_three_servers_says_how_to_go_on_and_keeps_the_data() {
     let mut lines = output(&mut child);
     read_until(&mut lines, "Ctrl-C");
     let client = Client::connect(&connect, Options::default()).unwrap();
-    assert_eq!(client.get("/kept").unwrap().0.as_deref(), Some(&b"yes"[..]));
+    assert_eq!(client.get("/kept", false).unwrap().0.as_deref(), Some(&b"yes"[..]));
     drop(client);
     signal(&child, 2);
     read_until(&mut lines, "stopped");

@@ -90,7 +90,6 @@ impl Connection {
         token: Token,
     ) -> io::Result<Connection> {
         socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         if shared.edge.tcp_keep_alive {
             socket2::SockRef::from(&socket).set_keepalive(true)?;
         }

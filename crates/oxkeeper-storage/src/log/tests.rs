@@ -371,6 +371,26 @@ fn a_sync_is_announced_with_its_file() {
 }
 
 #[test]
+fn batches_are_written_as_whole_blocks_where_space_is_reserved() {
+    let bench = Bench::new();
+    let mut writer = bench.writer(SMALL, 0);
+    for zxid in 1..=500 {
+        writer.append(Zxid(zxid), &body(zxid)).unwrap();
+        if zxid % 7 == 0 {
+            writer.sync().unwrap();
+        }
+    }
+    let (blocks, others) = bench.disk.durable_writes();
+    assert_eq!((blocks, others), (71, 0));
+    drop(writer);
+    let mut writer = bench.writer(LogOptions { preallocate_bytes: 0, ..SMALL }, 500);
+    writer.append(Zxid(501), &body(501)).unwrap();
+    writer.sync().unwrap();
+    assert_eq!(bench.disk.durable_writes().1, 1, "without reserved space a file has the length of its records");
+    assert_eq!(bench.disk.bytes_of(&bench.path(501)).unwrap().len(), 16 + format::record_bytes(body(501).len()));
+}
+
+#[test]
 fn the_last_logged_zxid_is_that_of_the_last_whole_record() {
     let bench = Bench::with_files(&[&[1, 2], &[3, 4]]);
     assert_eq!(reader::last_logged_zxid(&bench.disk, &bench.dirs.logs).unwrap(), Some(Zxid(4)));

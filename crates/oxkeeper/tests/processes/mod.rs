@@ -172,8 +172,8 @@ impl Drop for Trio {
 pub fn tree(client: &Client) -> BTreeMap<String, Vec<u8>> {
     let (mut all, mut open) = (BTreeMap::new(), vec!["/".to_owned()]);
     while let Some(path) = open.pop() {
-        let (data, _) = client.get(&path).unwrap();
-        for child in client.children(&path).unwrap() {
+        let (data, _) = client.get(&path, false).unwrap();
+        for child in client.children(&path, false).unwrap().0 {
             let parent = if path == "/" { "" } else { &path };
             open.push(format!("{parent}/{child}"));
         }
