@@ -15,6 +15,7 @@
 
 pub mod auth;
 pub mod input;
+pub mod namespaces;
 pub mod options;
 pub mod output;
 pub mod pipeline;

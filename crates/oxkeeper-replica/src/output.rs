@@ -1,5 +1,6 @@
 //! All that a server can ask for.
 
+use crate::report::QuotaExceeded;
 use oxkeeper_proto::frame;
 use oxkeeper_tree::ImageId;
 use oxkeeper_types::persist::Persist;
@@ -17,6 +18,8 @@ pub struct Outputs {
     pub deliveries: Vec<Delivery>,
     /// In order; carried out after the deliveries.
     pub controls: Vec<Control>,
+    /// For the log and the metrics, in order.
+    pub quotas_exceeded: Vec<QuotaExceeded>,
 }
 
 /// `frames[range]` goes to the outbox of `conn`.
@@ -72,7 +75,10 @@ impl Outputs {
         self.deliveries.push(Delivery { conn, range: start..self.frames.len(), is_reply });
     }
     pub fn is_empty(&self) -> bool {
-        self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty()
+        self.persist.is_empty()
+            && self.deliveries.is_empty()
+            && self.controls.is_empty()
+            && self.quotas_exceeded.is_empty()
     }
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -80,5 +86,6 @@ impl Outputs {
         self.frames.clear();
         self.deliveries.clear();
         self.controls.clear();
+        self.quotas_exceeded.clear();
     }
 }

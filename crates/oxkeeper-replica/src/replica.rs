@@ -4,6 +4,7 @@
 
 use crate::auth::password;
 use crate::input::{Input, Now, Submitted};
+use crate::namespaces::Namespaces;
 use crate::options::Options;
 use crate::output::{CloseReason, Control, Outputs};
 use crate::pipeline::flight::{Flight, InFlight, Origin, Proposed};
@@ -41,6 +42,8 @@ pub struct Replica {
     reaper: Reaper,
     snapshots: Snapshots,
     counters: Counters,
+    /// Bytes written by first-level node.
+    writes: Namespaces,
     /// Reused by every apply.
     changes: Vec<Change>,
 }
@@ -76,6 +79,7 @@ impl Replica {
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: None, last: None },
             counters: Counters::default(),
+            writes: Namespaces::default(),
             changes: Vec::new(),
             options,
         }
@@ -147,6 +151,7 @@ impl Replica {
             expiry: self.tracker.buckets().collect(),
             sessions: self.tracker.len(),
             last_snapshot: self.snapshots.last,
+            writes: Report::sorted(&self.writes),
         }
     }
 
@@ -242,9 +247,10 @@ impl Replica {
     ) {
         let zxid = self.flight.next_zxid();
         let request = PrepRequest { session, xid, op, body, auth, session_check };
-        let prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
+        let mut prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
         self.counters.prepared += 1;
         self.counters.refused += u64::from(prepared.refused.is_some());
+        out.quotas_exceeded.append(&mut prepared.quotas_exceeded);
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
@@ -269,6 +275,7 @@ impl Replica {
         assert!(!applied.is_refused(), "{:?} was prepared and cannot be applied: {applied:?}", prepared.entry);
         self.prep.applied(zxid);
         self.counters.applied += 1;
+        self.writes.wrote(&prepared.entry.txn, &applied);
         if !self.changes.is_empty() {
             let fired = watches.trigger(&self.options, &self.changes, out);
             self.counters.watch_events += fired;

@@ -2,16 +2,19 @@
 
 use crate::client::link::{Link, Notice};
 use crate::disk_thread::DiskQueue;
+use crate::rate_log::RateLog;
 use crate::shared::{CoreEvent, Shared, lock};
 use crate::snapshot_thread::SnapshotJobs;
 use hashbrown::HashMap;
 use oxkeeper_replica::{Control, Input, Outputs, Replica};
-use oxkeeper_types::ConnId;
 use oxkeeper_types::limits::OUTBOX_BYTES_MAX;
+use oxkeeper_types::{ConnId, Millis};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// A write beyond the same quota with the same usage is told of this often (reference `ZooKeeperServer.RATE_LOGGER`).
+const QUOTA_LOG_INTERVAL: Millis = Millis(100);
 /// However far the next deadline is, the core looks around this often.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
@@ -24,12 +27,23 @@ pub struct CoreLoop {
     out: Outputs,
     /// Connections with something new in their outboxes, by I/O thread.
     dirty: Vec<Vec<ConnId>>,
+    quota_log: RateLog,
 }
 
 impl CoreLoop {
     pub fn new(shared: Arc<Shared>, replica: Replica, disk: Arc<DiskQueue>, snapshots: SnapshotJobs) -> CoreLoop {
         let dirty = shared.io.iter().map(|_| Vec::new()).collect();
-        CoreLoop { shared, replica, disk, snapshots, links: HashMap::default(), out: Outputs::default(), dirty }
+        let quota_log = RateLog::new(QUOTA_LOG_INTERVAL);
+        CoreLoop {
+            shared,
+            replica,
+            disk,
+            snapshots,
+            links: HashMap::default(),
+            out: Outputs::default(),
+            dirty,
+            quota_log,
+        }
     }
 
     /// Until a stop comes: then everything that was queued before it has been handed on.
@@ -78,7 +92,17 @@ impl CoreLoop {
         }
         drop(state);
         self.disk.put(&mut self.out.persist);
+        self.tell_of_quotas(now.monotonic);
         self.deliver();
+    }
+
+    fn tell_of_quotas(&mut self, now: Millis) {
+        for exceeded in self.out.quotas_exceeded.drain(..) {
+            self.quota_log.log(exceeded.to_string(), now, |line| tracing::warn!("{line}"));
+            if exceeded.is_hard {
+                self.shared.core_metrics.quota_refused(exceeded.namespace);
+            }
+        }
     }
 
     /// Replies and events are in their outboxes before the exclusive side is given back.

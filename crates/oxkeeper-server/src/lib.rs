@@ -18,6 +18,7 @@ pub mod disk_thread;
 pub mod handover;
 pub mod metrics;
 pub mod options;
+pub mod rate_log;
 pub mod recovery;
 pub mod run;
 pub mod seed;

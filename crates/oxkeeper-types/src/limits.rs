@@ -16,6 +16,8 @@ pub const CONNECTION_REQUESTS_MAX: usize = 1024;
 pub const OUTBOX_BYTES_HIGH: usize = 4 << 20;
 /// Bytes: how much unsent output one connection may hold at all; a slower reader is closed.
 pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+/// First-level nodes: how many have figures of their own in `mntr`; those that are used later are not counted.
+pub const NAMESPACES_MAX: usize = 10_000;
 /// Entries: remembered digests, one each 128 zxids (reference `DataTree.DIGEST_LOG_LIMIT`).
 pub const DIGEST_LOG_ENTRIES_MAX: usize = 1024;
 /// Transactions: digest log interval.

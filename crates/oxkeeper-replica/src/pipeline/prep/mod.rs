@@ -25,6 +25,7 @@ mod session;
 mod update;
 
 use crate::options::Options;
+use crate::report::QuotaExceeded;
 use bytes::Bytes;
 use overlay::Overlay;
 use oxkeeper_proto::client::{
@@ -62,8 +63,8 @@ pub struct Prepared {
     /// The CRCs of path and data of the nodes that the transaction fills, in its order: one for each create and setData
     /// (parts of a multi included). Empty where digests are off.
     pub content_crcs: Vec<ContentCrc>,
-    /// How many soft quota limits the write passes. Counted only with `enforceQuota`.
-    pub soft_quotas_exceeded: u32,
+    /// The quota limits that the write passes, the hard one that refuses it last. Looked at only with `enforceQuota`.
+    pub quotas_exceeded: Vec<QuotaExceeded>,
 }
 
 /// What all steps of one request look at.
@@ -96,7 +97,7 @@ fn malformed(_: DecodeError) -> ErrorCode {
 pub struct Prep {
     overlay: Overlay,
     content_crcs: Vec<ContentCrc>,
-    soft_quotas_exceeded: u32,
+    quotas_exceeded: Vec<QuotaExceeded>,
     open_acl: AclList,
     /// Writers tend to use one list: it is shared as long as it comes again.
     last_acl: AclList,
@@ -109,7 +110,7 @@ impl Prep {
         Prep {
             overlay: Overlay::new(seed),
             content_crcs: Vec::new(),
-            soft_quotas_exceeded: 0,
+            quotas_exceeded: Vec::new(),
             last_acl: open_acl.clone(),
             open_acl,
         }
@@ -136,8 +137,8 @@ impl Prep {
             .then(|| TxnDigest { version: DIGEST_VERSION, tree_digest: self.overlay.digest(tree) });
         let header = TxnHeader { session: request.session, cxid: request.xid.0, zxid, time: wall.0 };
         let content_crcs = std::mem::take(&mut self.content_crcs);
-        let soft_quotas_exceeded = std::mem::take(&mut self.soft_quotas_exceeded);
-        Prepared { entry: TxnEntry { header, txn, digest }, refused, content_crcs, soft_quotas_exceeded }
+        let quotas_exceeded = std::mem::take(&mut self.quotas_exceeded);
+        Prepared { entry: TxnEntry { header, txn, digest }, refused, content_crcs, quotas_exceeded }
     }
 
     fn transaction(&mut self, cx: &Context<'_>) -> Result<(Txn, Option<ErrorCode>), ErrorCode> {
