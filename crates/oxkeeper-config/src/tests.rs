@@ -145,6 +145,20 @@ fn keys_that_the_reference_reads_as_properties_only_may_stand_in_the_file() {
 }
 
 #[test]
+fn the_extra_size_is_added_and_has_a_floor() {
+    let sizes = |text: &str| {
+        let c = load(text);
+        (c.client.request_extra_bytes, c.client.record_bytes_max, c.warnings.len())
+    };
+    assert_eq!(sizes(""), (1_048_575, 2_097_150, 0));
+    assert_eq!(sizes("jute.maxbuffer=5000"), (5000, 10_000, 0));
+    assert_eq!(sizes("jute.maxbuffer=5000\njute.maxbuffer.extrasize=2000"), (2000, 7000, 0));
+    assert_eq!(sizes("jute.maxbuffer.extrasize=10"), (1024, 1_049_599, 1));
+    let most = i32::MAX as u32;
+    assert_eq!(sizes("jute.maxbuffer=2147483647"), (most, most, 0));
+}
+
+#[test]
 fn unknown_properties_are_kept_for_whoever_asks() {
     let mut inputs = inputs(&base("myKey=1\ntickTime=9\nsnapCount=3\nwatchManagerName=x"));
     inputs.properties = vec![("java.io.tmpdir".to_string(), "/t".to_string())];

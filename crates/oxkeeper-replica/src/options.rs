@@ -1,5 +1,6 @@
 //! What an operator can set that changes decisions. The edge fills it from the configuration.
 
+use oxkeeper_types::limits::RECORD_BYTES_MAX;
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub containers_per_minute_max: u32,
     /// Containers that never had a child are reaped at this age; `None`: never.
     pub container_never_used_max: Option<Millis>,
+    /// `jute.maxbuffer` and `jute.maxbuffer.extrasize` together: no transaction is longer in the log.
+    pub record_bytes_max: usize,
     pub auth: AuthOptions,
     /// Makes snapshot intervals and session ids of servers differ; read from the system's entropy by the edge.
     pub seed: u64,
@@ -89,6 +92,7 @@ impl Default for Options {
             container_check_interval: Millis(60_000),
             containers_per_minute_max: 10_000,
             container_never_used_max: None,
+            record_bytes_max: RECORD_BYTES_MAX,
             auth: AuthOptions { digest_enabled: true, ..AuthOptions::default() },
             seed: 0,
         }

@@ -1,6 +1,6 @@
 //! The core thread: owns the `Replica`, moves inputs in and outputs out. No decisions.
 
-use crate::client::link::{Link, Notice};
+use crate::client::link::{Link, Notice, bump};
 use crate::disk_thread::DiskQueue;
 use crate::rate_log::RateLog;
 use crate::shared::{CoreEvent, Shared, lock};
@@ -118,9 +118,13 @@ impl CoreLoop {
     }
 
     fn deliver(&mut self) {
-        let CoreLoop { out, links, dirty, .. } = self;
+        let CoreLoop { out, links, dirty, shared, .. } = self;
         for delivery in &out.deliveries {
-            let Some(link) = links.get(&delivery.conn) else { continue };
+            let Some(link) = links.get(&delivery.conn) else {
+                let stale = delivery.is_reply && shared.edge.stale_by_connection;
+                bump(&shared.core_metrics.stale_replies, u64::from(stale));
+                continue;
+            };
             let frame = &out.frames[delivery.range.clone()];
             let mut overflows = false;
             let newly = link.outbox.put(|waiting| {

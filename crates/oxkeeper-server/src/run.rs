@@ -111,8 +111,8 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     shared.core_metrics.startup_ms.add(took.as_millis() as u64);
     let queue = Arc::new(DiskQueue::default());
     let disk_thread = {
-        let (shared, queue, slow, batch_max) = (shared.clone(), queue.clone(), files.slow_sync, files.batch_max);
-        Builder::new().name("disk".into()).spawn(move || disk_thread::run(shared, queue, persister, batch_max, slow))?
+        let (shared, queue, slow, batching) = (shared.clone(), queue.clone(), files.slow_sync, files.batching);
+        Builder::new().name("disk".into()).spawn(move || disk_thread::run(shared, queue, persister, batching, slow))?
     };
     let snapshot_thread = {
         let shared = shared.clone();

@@ -19,6 +19,7 @@ use crate::names::{
 use crate::snapshot::{self, LoadedSnapshot, SnapshotOptions, looks_valid, write_frozen};
 use oxkeeper_proto::txn::{DIGEST_VERSION, TxnEntry};
 use oxkeeper_tree::{DigestCheck, Tree, TreeOptions};
+use oxkeeper_types::limits::RECORD_BYTES_MAX;
 use oxkeeper_types::{Epoch, SessionId, Zxid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct RecoverOptions {
     pub directory_autocreate: bool,
     /// The server is part of an ensemble: epoch files are used (DK081).
     pub epochs: bool,
+    /// `jute.maxbuffer` and its extra size: a longer record of the log stops the start (DK031).
+    pub record_bytes_max: usize,
 }
 
 impl Default for RecoverOptions {
@@ -50,6 +53,7 @@ impl Default for RecoverOptions {
             database_autocreate: true,
             directory_autocreate: true,
             epochs: false,
+            record_bytes_max: RECORD_BYTES_MAX,
         }
     }
 }
@@ -112,7 +116,7 @@ pub fn recover(disk: Arc<dyn Disk>, dirs: &Dirs, options: &RecoverOptions) -> St
     let mut tree = match choose_snapshot(&*disk, dirs, options, &mut report)? {
         Some(loaded) => {
             let after = loaded.tree.last_processed();
-            replay(&*disk, dirs, loaded, after, &mut report)?
+            replay(&*disk, dirs, loaded, after, options, &mut report)?
         }
         None => without_snapshot(&disk, dirs, options, !markers.is_empty(), &mut report)?,
     };
@@ -240,6 +244,7 @@ fn replay(
     dirs: &Dirs,
     loaded: LoadedSnapshot,
     after: Zxid,
+    options: &RecoverOptions,
     report: &mut RecoveryReport,
 ) -> StorageResult<Tree> {
     let mut tree = loaded.tree;
@@ -255,7 +260,7 @@ fn replay(
     }
     // Older snapshots stand in for one that is damaged: what lies between must be in the log.
     let refuse_gap = !report.rejected.is_empty();
-    let mut player = Player { tree, refused: 0, digest_mismatch: None };
+    let mut player = Player { tree, record_bytes_max: options.record_bytes_max, refused: 0, digest_mismatch: None };
     report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &mut |path, record| player.play(path, &record))?;
     report.refused = player.refused;
     report.digest_mismatch = report.digest_mismatch.or(player.digest_mismatch);
@@ -265,12 +270,18 @@ fn replay(
 
 struct Player {
     tree: Tree,
+    record_bytes_max: usize,
     refused: u64,
     digest_mismatch: Option<Zxid>,
 }
 
 impl Player {
     fn play(&mut self, path: &Path, record: &RawRecord) -> StorageResult<()> {
+        let (bytes, max) = (record.body.len(), self.record_bytes_max);
+        if bytes > max {
+            let (path, offset, zxid) = (path.to_path_buf(), record.offset, record.zxid);
+            return Err(StorageError::RecordTooLong { path, offset, zxid, bytes, max });
+        }
         let entry = TxnEntry::read(&record.body).map_err(|e| StorageError::Replay {
             path: path.to_path_buf(),
             offset: record.offset,
@@ -307,7 +318,7 @@ fn without_snapshot(
         }
         report.snapshot_wanted = true;
         let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0 };
-        return replay(&**disk, dirs, loaded, Zxid::ZERO, report);
+        return replay(&**disk, dirs, loaded, Zxid::ZERO, options, report);
     }
     let mut tree = tree;
     if marked || options.database_autocreate {

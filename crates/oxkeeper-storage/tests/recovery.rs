@@ -414,3 +414,20 @@ fn truncation_removes_snapshots_that_hold_what_must_go() {
     let refused = server.persister(Zxid(12)).persist(&[Persist::TruncateLog { zxid: Zxid(11) }]);
     assert!(matches!(refused, Err(StorageError::TruncateImpossible { .. })), "{refused:?}");
 }
+
+#[test]
+fn a_record_longer_than_configured_stops_the_start_and_is_read_with_a_larger_limit() {
+    let mut server = Server::with_history(1..=3, &[]);
+    server.options.record_bytes_max = 40;
+    let error = server.recover().unwrap_err();
+    let StorageError::RecordTooLong { zxid, bytes, max, .. } = &error else { panic!("{error}") };
+    assert_eq!((*zxid, *max), (Zxid(1), 40));
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("a jute.maxbuffer of at least {bytes}")) && text.contains("nothing is lost"),
+        "{text}"
+    );
+    // Nothing was changed: it is all there with the limit that it was written with.
+    server.options.record_bytes_max = *bytes;
+    has_nodes(&server.recover().unwrap(), 1..=3);
+}

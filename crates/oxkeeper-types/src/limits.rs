@@ -4,6 +4,9 @@
 pub const JUTE_BUFFER_BYTES_MAX: usize = 0xf_ffff;
 /// Bytes: floor of `jute.maxbuffer.extrasize`.
 pub const JUTE_EXTRA_BYTES_MIN: usize = 1024;
+/// Bytes: default of `jute.maxbuffer` and `jute.maxbuffer.extrasize` together; a write that would become a longer record
+/// of the log is refused, and a log that holds one cannot be read.
+pub const RECORD_BYTES_MAX: usize = 2 * JUTE_BUFFER_BYTES_MAX;
 /// Bytes: the longest election frame; a longer one closes the link (reference `QuorumCnxManager.PACKETMAXSIZE`).
 pub const ELECTION_FRAME_BYTES_MAX: usize = 1024 * 512;
 /// Milliseconds: how late the core may hear that a session was active. Expiry waits this much longer,

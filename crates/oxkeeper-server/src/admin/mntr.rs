@@ -147,7 +147,9 @@ fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
         "sync_processor_request_queued" => counters.prepared,
         "outstanding_changes_removed" => counters.applied,
         "digest_mismatches_count" => shared.handover.shared().tree.digest_mismatches(),
-        "stale_replies" => shared.core_metrics.stale_replies.load(Relaxed),
+        "stale_requests" => sum(shared, |m| &m.stale_requests),
+        "stale_requests_dropped" => sum(shared, |m| &m.stale_requests_dropped),
+        "stale_replies" => sum(shared, |m| &m.stale_replies) + shared.core_metrics.stale_replies.load(Relaxed),
         "snapshot_error_count" => shared.core_metrics.snapshot_errors.load(Relaxed),
         _ => 0,
     }

@@ -180,8 +180,18 @@ impl Connection {
                 self.link.figures.answers(op.number(), header.xid.0);
             }
             Route::Submit(op) => {
+                let stale = self.is_stale(shared, op, now);
+                if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
+                    bump(&shared.io[self.link.thread].metrics.stale_requests_dropped, 1);
+                    return Err(End::Because(format!(
+                        "its waiting request is stale: {why} (request_throttle_drop_stale)"
+                    )));
+                }
                 if self.is_stalled(shared, op, now) {
                     return Ok(false);
+                }
+                if stale.is_some() {
+                    bump(&shared.io[self.link.thread].metrics.stale_requests, 1);
                 }
                 if self.is_throttled(shared, op, now) {
                     if !self.may_take(shared, Class::Here) {
@@ -224,6 +234,19 @@ impl Connection {
         bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
         self.stalled_since.get_or_insert(now);
         true
+    }
+
+    /// Why nobody waits for the answer any more, where the request had to wait (reference `Request.isStale`).
+    fn is_stale(&self, shared: &Shared, op: OpCode, now: Millis) -> Option<&'static str> {
+        let waited = now - self.stalled_since.filter(|_| op != OpCode::CloseSession)?;
+        let timeout = Millis(i64::from(self.link.figures.timeout_ms.load(Relaxed)));
+        if shared.edge.stale_by_connection && self.peer_closed {
+            Some("the client has gone")
+        } else if shared.edge.stale_by_latency && waited > timeout {
+            Some("it has waited longer than the session's timeout")
+        } else {
+            None
+        }
     }
 
     /// It has waited longer than `throttled_op_wait_time`: the answer is an error.

@@ -29,6 +29,10 @@ pub struct IoMetrics {
     pub auth_failed: AtomicU64,
     pub throttle_waits: AtomicU64,
     pub throttled_ops: AtomicU64,
+    pub stale_requests: AtomicU64,
+    pub stale_requests_dropped: AtomicU64,
+    /// Answers that came later than the session's timeout.
+    pub stale_replies: AtomicU64,
     /// Bytes of the last, smallest and largest answer to a read; 0: none yet.
     pub response_last: AtomicU64,
     pub response_min: AtomicU64,

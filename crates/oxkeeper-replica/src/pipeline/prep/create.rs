@@ -89,6 +89,7 @@ impl Prep {
             let growth = Growth { nodes: 1, bytes: new.data.as_ref().map_or(0, Bytes::len) as i64 };
             quota::check(cx.tree, &path, growth, &mut self.quotas_exceeded)?;
         }
+        cx.check_fits(&path, new.data.as_ref().map_or(0, Bytes::len), &acl)?;
 
         let cversion = parent_stat.cversion.wrapping_add(1);
         self.overlay.update(cx.tree, &path[..slash], &parent, cx.zxid, |state| {

@@ -14,6 +14,8 @@
 //!   counts down the children of its ephemerals' parents. The reference's records differ from its tree there.
 //! - createTTL with a flag that is not a TTL kind is refused whatever its ttl; with a negative one the reference's
 //!   transaction cannot be applied by any server.
+//! - A write whose transaction would be longer than `jute.maxbuffer` and its extra size allow is refused. The reference logs
+//!   it and cannot read its log back.
 //! - deleteContainer spares every node that is neither a container nor a TTL node, so that a reaper that comes late never
 //!   deletes a persistent node of the same name.
 
@@ -22,6 +24,7 @@ mod multi;
 mod overlay;
 mod quota;
 mod session;
+mod size;
 mod update;
 
 use crate::options::Options;
@@ -81,6 +84,10 @@ impl<'a> Context<'a> {
     fn share(&self, data: Option<&[u8]>) -> Option<Bytes> {
         data.map(|d| self.request.body.slice_ref(d))
     }
+    fn header(&self) -> TxnHeader {
+        let PrepRequest { session, xid, .. } = *self.request;
+        TxnHeader { session, cxid: xid.0, zxid: self.zxid, time: self.wall.0 }
+    }
     fn check_allowed(&self, acl: Option<&[Acl]>, perms: Perms) -> Result<(), ErrorCode> {
         let allowed = crate::auth::allowed(self.options, acl, perms, self.request.auth);
         if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
@@ -133,9 +140,10 @@ impl Prep {
             Err(code) => (Txn::Error { code: code.number() }, Some(code)),
         };
         // An error transaction carries no digest in the reference: it fails before the digest is set.
-        let digest = (tree.options().digest_enabled && txn.op() != OpCode::Error)
+        let digested = txn.op() != OpCode::Error && !session::is_bare_close(options, &txn);
+        let digest = (tree.options().digest_enabled && digested)
             .then(|| TxnDigest { version: DIGEST_VERSION, tree_digest: self.overlay.digest(tree) });
-        let header = TxnHeader { session: request.session, cxid: request.xid.0, zxid, time: wall.0 };
+        let header = context.header();
         let content_crcs = std::mem::take(&mut self.content_crcs);
         let quotas_exceeded = std::mem::take(&mut self.quotas_exceeded);
         Prepared { entry: TxnEntry { header, txn, digest }, refused, content_crcs, quotas_exceeded }

@@ -95,6 +95,7 @@ impl Prep {
         let stat = self.overlay.stat(&spot).ok_or(ErrorCode::NoNode)?;
         cx.check_allowed(self.overlay.acl(&spot), Perms::ADMIN)?;
         let version = next_version(stat.aversion, r.version)?;
+        cx.check_fits(&r.path, 0, &acl)?;
         let shared = self.shared_acl(&acl);
         self.overlay.update(cx.tree, &r.path, &spot, cx.zxid, |state| {
             state.stat.aversion = version;
