@@ -473,3 +473,21 @@ fn a_request_that_waits_longer_than_its_sessions_timeout_is_dropped_if_that_is_w
     assert!(is_closed(&mut clients[1].socket));
     assert_eq!(server.figure("stale_requests_dropped"), "1");
 }
+
+#[test]
+fn who_has_not_authenticated_as_demanded_is_told_and_closed() {
+    for lines in ["enforce.auth.enabled=true\nenforce.auth.schemes=digest", "sessionRequireClientSASLAuth=true"] {
+        let server = TestServer::start(lines);
+        let mut client = server.client();
+        let reply = client.call(&get(1, "/", false));
+        assert_eq!((reply.xid, reply.error), (1, -124), "{lines}");
+        assert!(is_closed(&mut client.socket));
+        let mut client = server.client();
+        let mut auth = 0i32.to_be_bytes().to_vec();
+        auth.extend(text("digest"));
+        auth.extend(text("u:p"));
+        assert_eq!(client.call(&request(-4, 100, &auth)).error, 0);
+        let expected = if lines.contains("SASL") { -124 } else { 0 };
+        assert_eq!(client.call(&get(1, "/", false)).error, expected, "{lines}");
+    }
+}

@@ -62,7 +62,7 @@ pub(super) const ROWS: &[OptionDef] = &[
     ),
     g("connection_throttle_weight_enabled", flag(false), "Weigh connections by kind of session."),
     g("connection_throttle_global_session_weight", int(Unit::Count, 1, 3), "Tokens for a new global session."),
-    g("connection_throttle_local_session_weight", int(Unit::Count, 1, 1), "Tokens for a new local session."),
+    g("connection_throttle_local_session_weight", int(Unit::Count, 1, 1), "Tokens for a new local session.").not_yet(),
     g("connection_throttle_renew_session_weight", int(Unit::Count, 1, 2), "Tokens for a session that comes back."),
     g(
         "request_throttle_max_requests",
