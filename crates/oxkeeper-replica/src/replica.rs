@@ -6,6 +6,7 @@
 use crate::auth::password;
 use crate::ensemble::Ensemble;
 use crate::input::{Input, Now, Submitted};
+use crate::namespaces::Namespaces;
 use crate::options::Options;
 use crate::output::{CloseReason, Control, Mode, Outputs};
 use crate::pipeline::flight::{Due, Flight, Origin, Proposed, SyncOrigin};
@@ -47,6 +48,8 @@ pub struct Replica {
     pub(crate) reaper: Reaper,
     pub(crate) snapshots: Snapshots,
     pub(crate) counters: Counters,
+    /// Bytes written by first-level node.
+    writes: Namespaces,
     /// `None` on a standalone server.
     pub(crate) ensemble: Option<Ensemble>,
     /// Reused by every apply.
@@ -88,6 +91,7 @@ impl Replica {
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
+            writes: Namespaces::default(),
             changes: Vec::new(),
             encoded: Vec::new(),
             options,
@@ -175,9 +179,9 @@ impl Replica {
             last_snapshot: self.snapshots.last,
             mode: self.mode,
             zab: self.ensemble.as_ref().map(|ensemble| ensemble.zab.report()),
+            writes: Report::sorted(&self.writes),
         }
     }
-
     /// Whether sessions expire here and containers are reaped: on the one server that prepares transactions.
     pub(crate) fn keeps_sessions(&self) -> bool {
         match &self.ensemble {
@@ -301,9 +305,10 @@ impl Replica {
             return self.step_down(state, now, out);
         };
         let request = PrepRequest { session, xid, op, body, auth, session_check };
-        let prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
+        let mut prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
         self.counters.prepared += 1;
         self.counters.refused += u64::from(prepared.refused.is_some());
+        out.quotas_exceeded.append(&mut prepared.quotas_exceeded);
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
@@ -372,6 +377,7 @@ impl Replica {
         }
         self.prep.applied(header.zxid);
         self.counters.applied += 1;
+        self.writes.wrote(&prepared.entry.txn, &applied);
         if self.mode == Mode::Looking || self.mode == Mode::ReadOnly {
             // In the log, and perhaps never committed: nobody may hear of it.
             return;

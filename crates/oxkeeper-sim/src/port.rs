@@ -7,6 +7,7 @@ use bytes::Bytes;
 use oxkeeper_proto::client::{ConnectRequest, ReplyHeader, RequestHeader};
 use oxkeeper_proto::frame::{self, Frame};
 use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_replica::namespaces::Namespaces;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Options, State, Submitted, WatchTable};
@@ -140,7 +141,8 @@ impl Port {
             Route::Read(op) => {
                 let caller = Caller { conn, session: self.session, auth: &self.auth };
                 let mut out = Vec::new();
-                state.read(options, &caller, watches, header.xid, op, r.remaining(), &mut out);
+                let mut reads = Namespaces::default();
+                state.read(options, &caller, watches, &mut reads, header.xid, op, r.remaining(), &mut out);
                 Some(Taken::Answer(out))
             }
             Route::Auth | Route::Sasl => {

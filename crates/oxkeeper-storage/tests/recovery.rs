@@ -458,3 +458,20 @@ fn nobody_is_brought_up_to_date_from_before_a_gap() {
     assert!(recovered.report.log.gap.is_some());
     assert_eq!(recovered.recent, Recent { txns: Vec::new(), after: Zxid(6) });
 }
+
+#[test]
+fn a_record_longer_than_configured_stops_the_start_and_is_read_with_a_larger_limit() {
+    let mut server = Server::with_history(1..=3, &[]);
+    server.options.record_bytes_max = 40;
+    let error = server.recover().unwrap_err();
+    let StorageError::RecordTooLong { zxid, bytes, max, .. } = &error else { panic!("{error}") };
+    assert_eq!((*zxid, *max), (Zxid(1), 40));
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("a jute.maxbuffer of at least {bytes}")) && text.contains("nothing is lost"),
+        "{text}"
+    );
+    // Nothing was changed: it is all there with the limit that it was written with.
+    server.options.record_bytes_max = *bytes;
+    has_nodes(&server.recover().unwrap(), 1..=3);
+}

@@ -14,7 +14,11 @@ fn three_servers_elect_serve_lose_their_leader_and_agree() {
     writer.create("/a", b"one", CreateMode::Persistent).unwrap();
     let reader = ensemble.client(followers[1]);
     reader.sync("/").unwrap();
-    assert_eq!(reader.get("/a", false).unwrap().0.as_deref(), Some(&b"one"[..]), "a write on a follower is read on another");
+    assert_eq!(
+        reader.get("/a", false).unwrap().0.as_deref(),
+        Some(&b"one"[..]),
+        "a write on a follower is read on another"
+    );
 
     ensemble.kill(leader);
     let (second, _) = ensemble.wait_for_leader(2);

@@ -19,6 +19,7 @@ use crate::disk::{BLOCK_BYTES, Disk, DiskFile};
 use crate::error::{StorageError, StorageResult};
 use crate::names::Dirs;
 use oxkeeper_types::Zxid;
+use oxkeeper_types::limits::RECORD_BYTES_MAX;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,11 +38,18 @@ pub struct LogOptions {
     pub file_bytes_max: Option<u64>,
     /// `forceSync`: false acknowledges what only the operating system has. Data is lost with power.
     pub force_sync: bool,
+    /// `jute.maxbuffer` and its extra size: a longer transaction could not be read back, so it is not written.
+    pub record_bytes_max: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { preallocate_bytes: 64 << 20, file_bytes_max: None, force_sync: true }
+        LogOptions {
+            preallocate_bytes: 64 << 20,
+            file_bytes_max: None,
+            force_sync: true,
+            record_bytes_max: RECORD_BYTES_MAX,
+        }
     }
 }
 
@@ -127,6 +135,11 @@ impl LogWriter {
         if zxid <= self.last {
             let path = self.current.as_ref().map_or_else(|| self.dirs.log_path(zxid), |c| c.path.clone());
             return Err(StorageError::ZxidOrder { path, last: self.last, got: zxid });
+        }
+        let (bytes, max) = (body.len(), self.options.record_bytes_max);
+        if bytes > max {
+            let path = self.current.as_ref().map_or_else(|| self.dirs.log_path(zxid), |c| c.path.clone());
+            return Err(StorageError::RecordTooLongToWrite { path, zxid, bytes, max });
         }
         assert_eq!(format::body_zxid(body), zxid, "the body is that of another transaction");
         if self.current.is_none() {

@@ -137,6 +137,7 @@ fn client_port_of(config: &str) -> Option<&str> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    let written = fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let written =
+        fs::File::create(path).and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(|error: io::Error| format!("{}: {error}", path.display()))
 }

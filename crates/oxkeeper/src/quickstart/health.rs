@@ -112,7 +112,11 @@ mod tests {
         let health = Health::Serving(figures(text).unwrap());
         assert!(health.is_leading() && health.is_serving());
         assert_eq!(health.summary(), "leader, 2 followers in sync");
-        assert!(health.line().ends_with("2 clients, 7 znodes, latency 0.5 ms, 0 requests waiting"), "{}", health.line());
+        assert!(
+            health.line().ends_with("2 clients, 7 znodes, latency 0.5 ms, 0 requests waiting"),
+            "{}",
+            health.line()
+        );
         assert_eq!(figures("This ZooKeeper instance is not currently serving requests\n"), None);
     }
 }

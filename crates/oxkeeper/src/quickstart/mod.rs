@@ -118,7 +118,11 @@ impl Ensemble {
             if Instant::now() > end {
                 let late = self.servers.iter().find(|server| !server.health.is_serving()).expect("not all serve");
                 let seconds = START_PATIENCE.as_secs();
-                return Err(format!("server {} does not serve after {seconds} s; its log is {}", late.member.id, late.member.log.display()));
+                return Err(format!(
+                    "server {} does not serve after {seconds} s; its log is {}",
+                    late.member.id,
+                    late.member.log.display()
+                ));
             }
             std::thread::sleep(START_LOOK_EVERY);
         }
@@ -195,8 +199,14 @@ impl Server {
     fn how_it_ended(&self) -> String {
         match self.ended.map(|status| (status.code(), status)) {
             None => "running".into(),
-            Some((Some(code), _)) => format!("server {} has ended with code {code}; its log is {}", self.member.id, self.member.log.display()),
-            Some((None, status)) => format!("server {} was ended ({status}); its log is {}", self.member.id, self.member.log.display()),
+            Some((Some(code), _)) => format!(
+                "server {} has ended with code {code}; its log is {}",
+                self.member.id,
+                self.member.log.display()
+            ),
+            Some((None, status)) => {
+                format!("server {} was ended ({status}); its log is {}", self.member.id, self.member.log.display())
+            }
         }
     }
 }

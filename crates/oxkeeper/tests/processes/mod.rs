@@ -139,7 +139,8 @@ impl Trio {
         let mut found = None;
         eventually("one leads and the others follow", || {
             let modes: Vec<(usize, String)> = (1..=3).filter_map(|id| Some((id, self.mode(id)?))).collect();
-            let of = |wanted: &str| modes.iter().filter(|(_, mode)| mode == wanted).map(|(id, _)| *id).collect::<Vec<_>>();
+            let of =
+                |wanted: &str| modes.iter().filter(|(_, mode)| mode == wanted).map(|(id, _)| *id).collect::<Vec<_>>();
             let (leaders, followers) = (of("leader"), of("follower"));
             let there = leaders.len() == 1 && followers.len() + 1 == serving;
             found = there.then(|| (leaders[0], followers));
