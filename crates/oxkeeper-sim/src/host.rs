@@ -409,7 +409,7 @@ impl Host {
         let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let known = log.iter().any(|(z, _)| *z == after);
-        if !known && !(first.follows(after) && after.counter() == 0) {
+        if !(known || first.follows(after) && after.counter() == 0) {
             return None;
         }
         let mut history: Vec<(Zxid, Bytes)> = log.into_iter().filter(|(z, _)| *z > after).collect();

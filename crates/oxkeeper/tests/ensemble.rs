@@ -45,7 +45,7 @@ fn a_server_that_lost_its_data_is_given_a_snapshot() {
     let (leader, followers) = ensemble.wait_for_leader(3);
     let client = ensemble.client(leader);
     for n in 0..600 {
-        client.create(&format!("/n{n}"), &[7; 100], CreateMode::Persistent).unwrap();
+        client.create(&format!("/n{n}"), [7; 100], CreateMode::Persistent).unwrap();
     }
     let poor = followers[0];
     ensemble.kill(poor);
