@@ -216,7 +216,7 @@ fn ten_thousand_bad_connections_harm_nobody() {
     let mut server = Server::start();
     let client = Client::connect(&server.address.to_string(), Options::default()).unwrap();
     client.create("/good", b"", CreateMode::Persistent).unwrap();
-    client.create("/big", &vec![b'x'; 500_000], CreateMode::Persistent).unwrap();
+    client.create("/big", vec![b'x'; 500_000], CreateMode::Persistent).unwrap();
     // One round of everything first, so that what is kept for good is there when the server is measured.
     wave(server.address, 0);
     eventually("each has its line", || server.reasons() >= PER_WAVE);
