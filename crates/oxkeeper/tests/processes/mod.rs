@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,10 +28,33 @@ impl Drop for Scratch {
     }
 }
 
+/// Listeners stand below the range of ports that dials go out from (32768 on Linux): a dial of a server that is down could
+/// otherwise get the very port it dials, and be connected with itself.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// The next port that may be free; no two calls of a process get the same one, and other processes begin elsewhere.
+fn next_port(step: u16) -> u16 {
+    static OFFSET: Mutex<Option<u16>> = Mutex::new(None);
+    let mut offset = OFFSET.lock().unwrap();
+    let first = (std::process::id().wrapping_mul(7919) % PORTS.len() as u32) as u16;
+    let next = (offset.unwrap_or(first) + step) % PORTS.len() as u16;
+    *offset = Some(next);
+    PORTS.start + next
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
 /// Ports that were free a moment ago, all different.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    (0..PORTS.len()).map(|_| next_port(1)).filter(|port| is_free(*port)).take(count).collect()
+}
+
+/// A port that was free a moment ago, and so were the others at these offsets from it.
+pub fn free_base(offsets: &[u16]) -> u16 {
+    let all_free = |base: &u16| offsets.iter().all(|offset| is_free(base + offset));
+    (0..PORTS.len()).map(|_| next_port(12)).find(all_free).expect("free ports")
 }
 
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
