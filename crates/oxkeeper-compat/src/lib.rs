@@ -20,6 +20,7 @@ pub mod files;
 pub mod four_letter;
 pub mod golden;
 
+pub mod history;
 pub mod ledger;
 pub mod lockstep;
 pub mod normalise;

@@ -1,11 +1,13 @@
 //! Command line of the tests on ensembles of real processes.
 
 use oxkeeper_compat::ensemble::cleanup;
+use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, rolling};
+use oxkeeper_compat::ensemble::network::Network;
+use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
 oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of one kind or mixed
@@ -15,6 +17,14 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --only WORDS      mixes whose name contains them
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
+  faults     kills, pauses and restarts on three of ours under clients; their history must be linearizable
+               --seconds N       (60)
+               --network yes     cuts links, too; needs root and `ip`
+               --kind K          of the servers (ours)
+  failover   milliseconds from the kill of a leader to the first write that a survivor acknowledges
+               --nodes N         in the tree (1000)
+               --kills N         (10)
+               --kinds K,..      one after the other (ours,java:3.9.5)
   with       starts an ensemble, runs the command behind --, and ends the ensemble; the command's exit code
                --members K,..    (ours,ours,ours) with K: ours, java:VERSION, or either followed by /observer
                --ports P,..      client ports; free ones without it
@@ -133,8 +143,50 @@ fn run_rolling(args: &Args) -> Result<ExitCode, String> {
     for version in args.list("versions", "3.9.5,3.8.0") {
         let started = Instant::now();
         let name = format!("rolling {version}");
-        let result = rolling::run(&java(&version), &args.ours(), args.seed()?, &mut |step| println!("ok {name}: {step}"));
+        let result =
+            rolling::run(&java(&version), &args.ours(), args.seed()?, &mut |step| println!("ok {name}: {step}"));
         report.line(&name, started, result);
+    }
+    Ok(report.code())
+}
+
+fn kind(args: &Args, text: &str) -> ServerKind {
+    if text == "ours" { args.ours() } else { ServerKind::parse(text) }
+}
+
+fn run_faults(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let network = args.get("network", "no") == "yes";
+    let faults = Faults {
+        kind: kind(args, &args.get("kind", "ours")),
+        time: Duration::from_secs(args.number("seconds", 60)?),
+        seed: args.seed()?,
+        network,
+    };
+    let name = if network { "faults on links" } else { "faults on processes" };
+    if let Some(why) = network.then(Network::missing).flatten() {
+        println!("skip {name}: no network of our own here: {why}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let started = Instant::now();
+    report.line(name, started, faults.run());
+    Ok(report.code())
+}
+
+fn run_failover(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let nodes = args.number("nodes", 1000)? as usize;
+    let kills = args.number("kills", 10)? as usize;
+    for text in args.list("kinds", "ours,java:3.9.5") {
+        let kind = kind(args, &text);
+        let started = Instant::now();
+        let result = failover::measure(&kind, nodes, kills).map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            let all: Vec<String> = times.iter().map(|ms| format!("{ms:.0}")).collect();
+            let median = times.get(times.len() / 2).copied().unwrap_or_default();
+            format!("{nodes} nodes, {kills} kills, median {median:.0} ms, all: {} ms", all.join(" "))
+        });
+        report.line(&format!("failover of {}", kind.short()), started, result);
     }
     Ok(report.code())
 }
@@ -142,11 +194,11 @@ fn run_rolling(args: &Args) -> Result<ExitCode, String> {
 fn layout(args: &Args, members: &str) -> Result<Layout, String> {
     let mut kinds = Vec::new();
     for text in args.list("members", members) {
-        let (kind, observer) = match text.strip_suffix("/observer") {
+        let (kind_text, observer) = match text.strip_suffix("/observer") {
             Some(kind) => (kind, true),
             None => (text.as_str(), false),
         };
-        kinds.push((if kind == "ours" { args.ours() } else { ServerKind::parse(kind) }, observer));
+        kinds.push((kind(args, kind_text), observer));
     }
     let mut layout = Layout::of(kinds);
     for port in args.list("ports", "") {
@@ -165,11 +217,8 @@ fn run_with(args: &Args) -> Result<ExitCode, String> {
     let ensemble = Ensemble::start(&layout).map_err(|e| e.to_string())?;
     let hosts = ensemble.hosts();
     let pids: Vec<String> = ensemble.members.iter().filter_map(|m| m.pid()).map(|pid| pid.to_string()).collect();
-    let words: Vec<String> = args
-        .command
-        .iter()
-        .map(|word| word.replace("{hosts}", &hosts).replace("{pids}", &pids.join(",")))
-        .collect();
+    let words: Vec<String> =
+        args.command.iter().map(|word| word.replace("{hosts}", &hosts).replace("{pids}", &pids.join(","))).collect();
     let status = Command::new(&words[0]).args(&words[1..]).env("ZK_HOSTS", &hosts).status();
     let status = status.map_err(|e| format!("{}: {e}", words[0]))?;
     if !status.success() {
@@ -185,6 +234,8 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
+        "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
+        "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
         "with" => Args::parse(words, &["members", "ports", "reaper"]).and_then(|args| run_with(&args)),
         "--help" | "-h" => {
             println!("{USAGE}");

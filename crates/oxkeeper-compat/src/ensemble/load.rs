@@ -51,7 +51,9 @@ impl Load {
         while self.acknowledged() < target {
             if Instant::now() > deadline || self.threads.iter().any(JoinHandle::is_finished) {
                 let got = self.acknowledged() + more - target;
-                return Err(EnsembleError::Wrong(format!("writers got {got} of {more} acknowledgements, or one ended")));
+                return Err(EnsembleError::Wrong(format!(
+                    "writers got {got} of {more} acknowledgements, or one ended"
+                )));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -98,8 +100,11 @@ impl Outcome {
         let addresses = ensemble.addresses();
         for (n, survivor) in self.survivors.iter().enumerate() {
             let owner = survivor.session.0;
-            let owned: BTreeSet<String> =
-                tree.iter().filter(|(_, node)| node.stat.ephemeral_owner == owner).map(|(path, _)| path.clone()).collect();
+            let owned: BTreeSet<String> = tree
+                .iter()
+                .filter(|(_, node)| node.stat.ephemeral_owner == owner)
+                .map(|(path, _)| path.clone())
+                .collect();
             let address = addresses[n % addresses.len()];
             match dump::resume(address, survivor.session, survivor.password).map_err(during("resuming"))? {
                 None => lines.push(format!("session {} has expired", survivor.session)),

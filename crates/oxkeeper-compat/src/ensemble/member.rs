@@ -91,11 +91,8 @@ impl Member {
         let errors = output.try_clone().map_err(io("open", &path))?;
         let mut command = self.command(&conf);
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        let child = command.spawn().map_err(|error| ServerError::Io {
-            doing: "start",
-            what: format!("{command:?}"),
-            error,
-        })?;
+        let child =
+            command.spawn().map_err(|error| ServerError::Io { doing: "start", what: format!("{command:?}"), error })?;
         cleanup::add_process(child.id());
         self.child = Some(child);
         self.paused = false;

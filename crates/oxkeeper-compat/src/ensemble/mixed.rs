@@ -44,7 +44,8 @@ impl Mix {
 
     /// Calls `leg` with a line on each leg that went well.
     pub fn run(&self, leg: &mut dyn FnMut(&str)) -> Result<(), EnsembleError> {
-        let mut run = Run { ensemble: Ensemble::prepare(&self.layout())?, outcome: Outcome::default(), seed: self.seed };
+        let mut run =
+            Run { ensemble: Ensemble::prepare(&self.layout())?, outcome: Outcome::default(), seed: self.seed };
         let result = run.legs(leg);
         if result.is_err() {
             eprintln!("files: {}\n{}", run.ensemble.keep_files(), run.ensemble.state());

@@ -3,6 +3,9 @@
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
+pub mod clients;
+pub mod failover;
+pub mod faults;
 pub mod load;
 pub mod member;
 pub mod mixed;
@@ -51,6 +54,8 @@ pub struct Layout {
     /// Kind, and whether it is an observer.
     pub members: Vec<(ServerKind, bool)>,
     pub snap_count: u32,
+    /// Ticks.
+    pub sync_limit: u32,
     /// Milliseconds between runs of the reaper of containers and TTL nodes.
     pub reaper_interval_ms: u32,
     pub heap_mb: u32,
@@ -69,6 +74,7 @@ impl Layout {
         Layout {
             members,
             snap_count: 400,
+            sync_limit: 10,
             reaper_interval_ms: 3_600_000,
             heap_mb: 256,
             long_lived: false,
@@ -292,7 +298,7 @@ fn conf(member: &Member, layout: &Layout) -> String {
     line(format!("clientPortAddress={}", member.address.ip()));
     line(format!("tickTime={TICK_MS}"));
     line("initLimit=60".into());
-    line("syncLimit=10".into());
+    line(format!("syncLimit={}", layout.sync_limit));
     line("minSessionTimeout=1000".into());
     line("maxSessionTimeout=600000".into());
     line("maxClientCnxns=0".into());

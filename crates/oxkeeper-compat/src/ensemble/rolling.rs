@@ -10,12 +10,7 @@ use std::time::Instant;
 const WRITES_BETWEEN: usize = 300;
 
 /// Three servers of kind `from`, each replaced by one of kind `to`, and then back.
-pub fn run(
-    from: &ServerKind,
-    to: &ServerKind,
-    seed: u64,
-    step: &mut dyn FnMut(&str),
-) -> Result<String, EnsembleError> {
+pub fn run(from: &ServerKind, to: &ServerKind, seed: u64, step: &mut dyn FnMut(&str)) -> Result<String, EnsembleError> {
     let mut ensemble = Ensemble::start(&Layout::of(vec![(from.clone(), false); 3]))?;
     let result = replace_all(&mut ensemble, from, to, seed, step);
     if result.is_err() {

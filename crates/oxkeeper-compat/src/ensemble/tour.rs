@@ -161,9 +161,8 @@ impl<'a> Pair<'a> {
             op: OpCode::Create,
             request: CreateRequest { path: path.to_string().into(), data: Some(b"m"), acl: Some(open_acl()), flags: 0 },
         };
-        let check = |path: &str, version: i32| {
-            MultiOp::Check(CheckVersionRequest { path: path.to_string().into(), version })
-        };
+        let check =
+            |path: &str, version: i32| MultiOp::Check(CheckVersionRequest { path: path.to_string().into(), version });
         let set = SetDataRequest { path: a.as_str().into(), data: Some(b"n"), version: 0 };
         let delete = DeleteRequest { path: b.as_str().into(), version: 0 };
         let ops = [create(&a), create(&b), check(&a, 0), MultiOp::SetData(set), MultiOp::Delete(delete)];
