@@ -15,7 +15,7 @@ use crate::session::Tracker;
 use crate::state::State;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::TxnEntry;
-use oxkeeper_tree::{ImageId, Tree};
+use oxkeeper_tree::Tree;
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Millis, SessionId, Zxid};
 use oxkeeper_zab::{Durable, Input, LinkEnd, LinkId, Output, RoleChange, Zab, ZabOptions};
@@ -40,8 +40,6 @@ pub(crate) struct Ensemble {
     replacement: Option<Box<Tree>>,
     /// Learners that wait for an image of the tree.
     freezes: Vec<LinkId>,
-    /// The image whose SNAP packet is about to come out.
-    frozen: Option<(LinkId, ImageId)>,
     /// `/zookeeper/config` is to be written with the next exclusive hold.
     config_due: bool,
     /// Reused by every step of consensus.
@@ -58,7 +56,6 @@ impl Ensemble {
             touched: BTreeMap::new(),
             replacement: None,
             freezes: Vec::new(),
-            frozen: None,
             config_due: true,
             outputs: Vec::new(),
         }
@@ -156,7 +153,7 @@ impl Replica {
         match output {
             Output::Notify { to, notification } => out.peers.push(PeerOutput::Notify { to, notification }),
             Output::DialLeader { leader } => out.peers.push(PeerOutput::DialLeader { leader }),
-            Output::Send { link, packet } => self.send(link, packet, out),
+            Output::Send { link, packet } => out.send_packet(link, packet),
             Output::CloseLink { link, why } => self.close_link(link, why, out),
             Output::Persist(request) => out.persist.push(request),
             Output::Proposed { zxid, txn } => self.on_proposed(zxid, &txn, out),
@@ -170,16 +167,6 @@ impl Replica {
 
     pub(crate) fn peers(&mut self) -> &mut Ensemble {
         self.ensemble.as_mut().expect("a standalone server has no peers")
-    }
-
-    fn send(&mut self, link: LinkId, packet: Packet, out: &mut Outputs) {
-        let is_snap = matches!(packet, Packet::Snap { .. });
-        out.send_packet(link, packet);
-        if is_snap {
-            let (to, image) = self.peers().frozen.take().expect("a snapshot is sent in the place of its image");
-            assert_eq!(to, link, "an image goes to the learner that it was frozen for");
-            out.peers.push(PeerOutput::SendImage { link, image });
-        }
     }
 
     fn close_link(&mut self, link: LinkId, why: LinkEnd, out: &mut Outputs) {
@@ -196,8 +183,7 @@ impl Replica {
             )
         });
         assert_eq!(entry.header.zxid, zxid, "a proposal and its transaction have one zxid");
-        let prepared = Prepared { entry, refused: None, content_crcs: Vec::new(), soft_quotas_exceeded: 0 };
-        self.flight.push(Proposed { prepared, origin: Origin::Elsewhere });
+        self.flight.push(Proposed { prepared: Prepared::of_leader(entry), origin: Origin::Elsewhere });
         self.logged(txn.len(), out);
     }
 
@@ -288,11 +274,10 @@ impl Replica {
         let Some(ensemble) = &mut self.ensemble else { return };
         for link in std::mem::take(&mut ensemble.freezes) {
             let (image, zxid) = (state.tree.freeze(), state.tree.last_processed());
-            self.peers().frozen = Some((link, image));
+            // Where the learner is gone meanwhile, packet and stream are for nobody, and the image comes back as sent.
+            out.send_packet(link, Packet::Snap { zxid });
+            out.peers.push(PeerOutput::SendImage { link, image });
             self.on_zab(state, now, Input::ImageFrozen { link, zxid }, out);
-            // Not taken: the learner is gone.
-            let unused = self.peers().frozen.take();
-            self.snapshots.finished.extend(unused.map(|(_, image)| image));
         }
     }
 

@@ -35,7 +35,8 @@ pub enum Input {
     /// Of an ensemble: what happened on the election port and the quorum port. Every packet of a link comes through here, in
     /// order; `Tick`, `Persisted`, `StateReplaced`, `Propose`, `ImageFrozen` and `ConfirmLeadership` never do.
     Peer(oxkeeper_zab::Input),
-    /// Of an ensemble: a leader's snapshot was received and installed, or the log was cut; this is the tree on disk now.
+    /// Of an ensemble: answer to `Persist::InstallSnapshot` and `Persist::TruncateLog`, in its turn among the answers of the
+    /// disk. This is the tree on disk now.
     StateReplaced { tree: Box<Tree> },
     /// The image of [`crate::output::PeerOutput::SendImage`] was sent, or its link is gone.
     ImageSent { image: ImageId },

@@ -9,7 +9,7 @@ use crate::input::{Input, Now, Submitted};
 use crate::options::Options;
 use crate::output::{CloseReason, Control, Mode, Outputs};
 use crate::pipeline::flight::{Due, Flight, Origin, Proposed, SyncOrigin};
-use crate::pipeline::prep::{Prep, PrepRequest};
+use crate::pipeline::prep::{Prep, PrepRequest, Prepared};
 use crate::pipeline::reply::write_reply;
 use crate::pipeline::snapshot_policy::SnapshotPolicy;
 use crate::reaper::Reaper;
@@ -22,7 +22,7 @@ use hashbrown::HashMap;
 use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, SyncRequest};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_proto::quorum::Packet;
-use oxkeeper_proto::txn::Txn;
+use oxkeeper_proto::txn::{Txn, TxnHeader};
 use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
 use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{ConnId, ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
@@ -304,10 +304,16 @@ impl Replica {
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
-        let mut txn = Vec::with_capacity(body.len() + 96);
-        prepared.entry.write(&mut txn);
+        self.enqueue(state, now, Proposed { prepared, origin }, body.len() + 96, out);
+    }
+
+    /// Puts a prepared transaction of about `capacity` bytes in line, and sends it to the log and to the followers.
+    fn enqueue(&mut self, state: &State, now: Now, proposed: Proposed, capacity: usize, out: &mut Outputs) {
+        let zxid = proposed.prepared.entry.header.zxid;
+        let mut txn = Vec::with_capacity(capacity);
+        proposed.prepared.entry.write(&mut txn);
         let bytes = txn.len();
-        self.flight.push(Proposed { prepared, origin });
+        self.flight.push(proposed);
         if self.ensemble.is_some() {
             self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn: txn.into() }, out);
         } else {
@@ -326,9 +332,10 @@ impl Replica {
         code: ErrorCode,
         out: &mut Outputs,
     ) {
-        // The session is asked for first, in every write.
-        let nothing = Bytes::new();
-        self.propose(state, now, Origin::Elsewhere, session, xid, OpCode::SetAcl, &nothing, &[], Err(code), out);
+        let Some(zxid) = self.next_zxid() else { return self.step_down(state, now, out) };
+        let header = TxnHeader { session, cxid: xid.0, zxid, time: now.wall.0 };
+        let prepared = Prepared::refusal(header, code);
+        self.enqueue(state, now, Proposed { prepared, origin: Origin::Elsewhere }, 64, out);
     }
 
     /// One more transaction went to the log: perhaps a snapshot is due.
@@ -360,12 +367,12 @@ impl Replica {
             let fired = watches.trigger(&self.options, &self.changes, out);
             self.counters.watch_events += fired;
         }
-        let (origin, refused) = match &mut self.ensemble {
+        let ((number, origin), refused) = match &mut self.ensemble {
             Some(ensemble) if ensemble.is_learning() => {
                 let refused = applied.is_refused() || applied.op == OpCode::Error;
                 (ensemble.forwarded.claim(&prepared.entry), refused.then_some(applied.error))
             }
-            _ => (origin, prepared.refused),
+            _ => ((0, origin), prepared.refused),
         };
         match origin {
             Origin::Elsewhere => {}
@@ -378,7 +385,13 @@ impl Replica {
                     self.establish(conn, session, timeout, read_only, out);
                 }
             }
-            Origin::Client { conn, xid } => reply_to_client(conn, xid, header.zxid, &applied, refused, out),
+            Origin::Client { conn, xid } => {
+                let overtaken = self.ensemble.as_mut().map(|e| e.forwarded.overtaken(conn, number)).unwrap_or_default();
+                for sync in overtaken {
+                    answer_sync(header.zxid, &SyncOrigin::Client(sync), out);
+                }
+                reply_to_client(conn, xid, header.zxid, &applied, refused, out);
+            }
         }
         if let Txn::CloseSession { .. } = prepared.entry.txn {
             self.end_session(header.session, &origin, out);

@@ -8,7 +8,8 @@ use crate::epoch_file::write_epoch;
 use crate::error::{StorageError, StorageResult};
 use crate::log::LogWriter;
 use crate::log::truncate::truncate_history;
-use crate::names::{ACCEPTED_EPOCH, CURRENT_EPOCH};
+use crate::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, SnapshotFile};
+use crate::snapshot::{SnapshotWriter, Trailers};
 use oxkeeper_types::Zxid;
 use oxkeeper_types::persist::{Persist, Persisted};
 
@@ -57,6 +58,20 @@ impl Persister {
         self.guarded(|log| log.restart_after(last))
     }
 
+    /// Carries out [`Persist::InstallSnapshot`]: the snapshot that was received takes the place of all history.
+    pub fn install(
+        &mut self,
+        snapshot: SnapshotWriter,
+        trailers: &Trailers,
+        zxid: Zxid,
+    ) -> StorageResult<SnapshotFile> {
+        self.guarded(|log| {
+            log.restart_after(zxid)?;
+            let dirs = log.dirs.clone();
+            snapshot.install(trailers, &dirs)
+        })
+    }
+
     /// Ends the log in order: what was reserved and not used is given back.
     pub fn close(&mut self) -> StorageResult<()> {
         self.guarded(|log| {
@@ -91,6 +106,8 @@ fn carry_out(
             truncate_history(&**log.disk(), &log.dirs, *zxid)?;
             done.push(Persisted::Truncated { zxid: *zxid });
         }
+        // What was received is not ours to have: whoever has it installs it, see [`Persister::install`].
+        Persist::InstallSnapshot { zxid } => unreachable!("a snapshot at {zxid} is installed with its writer"),
         // An epoch is a promise about the history that was logged before it: that history goes first.
         Persist::AcceptedEpoch(epoch) => {
             settle(log, pending, done)?;

@@ -21,6 +21,11 @@ pub enum Persist {
     TruncateLog {
         zxid: Zxid,
     },
+    /// The snapshot that was received from a leader takes the place of all history, durably; the log goes on behind `zxid`.
+    /// Answered, as a truncation is, by the tree that there is now.
+    InstallSnapshot {
+        zxid: Zxid,
+    },
     AcceptedEpoch(Epoch),
     CurrentEpoch(Epoch),
 }

@@ -47,11 +47,16 @@ pub enum Input {
     // ---- quorum port, both
     /// Everything of the link that is consensus: all packets but REQUEST, REVALIDATE and SYNC, which the replica takes.
     /// PING comes here too (liveness), after the replica has taken note of the sessions in it.
-    /// A `Packet::Snap` is handed over when its header arrives; its stream ends with [`Input::StateReplaced`], or with the
+    /// A `Packet::Snap` is handed over when its header arrives; its stream ends with [`Input::SnapshotReceived`], or with the
     /// loss of the link.
     Packet {
         link: LinkId,
         packet: Packet,
+    },
+    /// The stream behind `Packet::Snap` was read to its end, the signature included. Nothing of it is in force before
+    /// [`oxkeeper_types::persist::Persist::InstallSnapshot`] asks for it; it is forgotten when the link is closed before.
+    SnapshotReceived {
+        link: LinkId,
     },
     /// The link is gone, whoever closed it, or its bytes made no sense.
     LinkClosed {
@@ -60,8 +65,9 @@ pub enum Input {
 
     // ---- disk
     Persisted(Persisted),
-    /// The tree was replaced and is durable: a leader's snapshot was installed (log and older files are gone, the log goes on
-    /// behind `last`), or the log was cut by [`oxkeeper_types::persist::Persist::TruncateLog`] and the tree rebuilt.
+    /// The tree was replaced and is durable: answer to [`oxkeeper_types::persist::Persist::InstallSnapshot`] (log and older
+    /// files are gone, the log goes on behind `last`) and to [`oxkeeper_types::persist::Persist::TruncateLog`] (the log was
+    /// cut and the tree rebuilt). In its turn among the answers of the disk, whatever role there is by then.
     StateReplaced {
         last: Zxid,
     },

@@ -30,12 +30,22 @@
 //! its log, committed or not: the replica then applies all of it, so that tree and log are at the same zxid in every election
 //! (ZOOKEEPER-2845). What turns out not to have been committed is taken back by TRUNC, which rebuilds the tree from disk.
 
+mod core;
+mod disk;
 pub mod election;
+mod epochs;
+mod follower;
+mod history;
 pub mod input;
+mod invariant;
+mod leader;
+mod misbehaved;
+mod observer;
 pub mod options;
 pub mod output;
 pub mod quorum;
 pub mod report;
+mod sync_plan;
 mod zab;
 
 pub use input::{Input, LinkId};

@@ -30,7 +30,10 @@ impl Replica {
         match packet {
             Packet::Ping { zxid, touched } => {
                 if from_leader {
-                    self.answer_ping(link, zxid, out);
+                    // Before UPTODATE a leader of the reference expects acknowledgements and nothing else.
+                    if self.peers().is_settled() {
+                        self.answer_ping(link, zxid, out);
+                    }
                 } else {
                     self.on_touched(&touched, now);
                 }

@@ -41,8 +41,10 @@ pub struct Server {
     pub conns: BTreeMap<ConnId, Conn>,
     up: bool,
     pub mode: Mode,
-    /// A snapshot stream that was announced: its bytes follow.
-    incoming: Option<LinkId>,
+    /// A snapshot that was received, and from when it is.
+    received: Option<Box<Tree>>,
+    /// The zxid of a snapshot stream that was announced: its bytes follow.
+    announced: Option<Zxid>,
 }
 
 /// What is on its way.
@@ -110,7 +112,8 @@ impl Cluster {
             conns: BTreeMap::new(),
             up: true,
             mode: Mode::Looking,
-            incoming: None,
+            received: None,
+            announced: None,
         };
         let mut out = Outputs::default();
         server.replica.start(&server.state, self.now, &mut out);
@@ -178,26 +181,22 @@ impl Cluster {
         }
         match event {
             Event::Input(input) => {
-                if let Input::Peer(ZabInput::Packet { link, packet: Packet::Snap { .. } }) = &input {
-                    self.servers.get_mut(&id).expect("up").incoming = Some(*link);
+                if let Input::Peer(ZabInput::Packet { packet: Packet::Snap { zxid }, .. }) = &input {
+                    self.servers.get_mut(&id).expect("up").announced = Some(*zxid);
                 }
                 self.input(id, input);
             }
             Event::Image(link, bytes) => {
                 let server = self.servers.get_mut(&id).expect("up");
-                assert_eq!(server.incoming.take(), Some(link), "an image follows its packet");
+                let zxid = server.announced.take().expect("an image follows its packet");
                 let (loaded, used) = ImageLoader::load(server.state.tree.options(), &bytes).expect("a whole image");
                 assert_eq!(used, bytes.len());
                 let mut tree = loaded.tree;
-                tree.set_last_processed(self.owner_zxid(link));
-                self.input(id, Input::StateReplaced { tree: Box::new(tree) });
+                tree.set_last_processed(zxid);
+                server.received = Some(Box::new(tree));
+                self.input(id, Input::Peer(ZabInput::SnapshotReceived { link }));
             }
         }
-    }
-
-    fn owner_zxid(&self, link: LinkId) -> Zxid {
-        let (leader, _) = self.links[&link];
-        self.servers[&leader].state.tree.last_processed()
     }
 
     pub fn input(&mut self, id: i64, input: Input) {
@@ -237,6 +236,11 @@ impl Cluster {
                 }
                 Persist::RollLog => continue,
                 Persist::TruncateLog { zxid } => panic!("nothing to cut at {zxid} without faults"),
+                Persist::InstallSnapshot { .. } => {
+                    let tree = server.received.take().expect("a snapshot was received");
+                    self.events.push_back((id, Event::Input(Input::StateReplaced { tree })));
+                    continue;
+                }
                 Persist::AcceptedEpoch(epoch) => Persisted::AcceptedEpoch(epoch),
                 Persist::CurrentEpoch(epoch) => Persisted::CurrentEpoch(epoch),
             };

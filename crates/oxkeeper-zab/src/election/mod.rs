@@ -69,6 +69,8 @@ enum Phase {
 
 #[derive(Clone, Debug)]
 struct Looking {
+    /// This server as a candidate, whether it may be one or not.
+    own: Vote,
     /// What this server proposes by itself.
     initial: Vote,
     /// What it proposes now; never below `initial` in the same round.
@@ -117,12 +119,8 @@ impl Election {
     /// A new round (EL034): propose ourselves, or nobody if we do not vote (EL035), and tell every voter. Without other voters
     /// the decision is due at once: see [`Election::next_deadline`].
     pub fn look(&mut self, now: Millis, last_logged: Zxid, current_epoch: Epoch, out: &mut Vec<Output>) {
-        let initial = if self.electorate.i_vote() {
-            Vote { leader: self.electorate.me(), zxid: last_logged, peer_epoch: current_epoch }
-        } else {
-            Vote::NOBODY
-        };
-        self.start_round(now, initial, out);
+        let own = Vote { leader: self.electorate.me(), zxid: last_logged, peer_epoch: current_epoch };
+        self.start_round(now, own, out);
     }
 
     /// From another member. While looking: the algorithm; otherwise the answers that others need (EL046, EL047).
@@ -134,10 +132,8 @@ impl Election {
         out: &mut Vec<Output>,
     ) -> Option<Elected> {
         assert_ne!(from, self.electorate.me(), "a server's own notifications do not come back");
-        if let Phase::Looking(_) = self.phase {
-            if self.learn_ensemble(now, &n, out) == News::Members {
-                return None;
-            }
+        if self.is_looking() && self.learn_ensemble(now, &n, out) == News::Members {
+            return None;
         }
         if !self.electorate.is_voter(from) {
             self.answer_non_voter(from, out);
@@ -174,7 +170,9 @@ impl Election {
     /// The connection to `peer` came up or went down. Ends a wait early, never starts anything: the edge repeats our last
     /// message on a new connection.
     pub fn on_link(&mut self, now: Millis, peer: ServerId, up: bool, _out: &mut Vec<Output>) -> Option<Elected> {
-        self.links.set(peer, up);
+        if self.electorate.is_voter(peer) {
+            self.links.set(peer, up);
+        }
         self.count(now)
     }
 
@@ -253,9 +251,11 @@ impl Election {
 
 /// While looking.
 impl Election {
-    fn start_round(&mut self, now: Millis, initial: Vote, out: &mut Vec<Output>) {
+    fn start_round(&mut self, now: Millis, own: Vote, out: &mut Vec<Output>) {
+        let initial = if self.electorate.i_vote() { own } else { Vote::NOBODY };
         self.round += 1;
         self.phase = Phase::Looking(Looking {
+            own,
             initial,
             proposal: initial,
             in_round: Tally::default(),
@@ -264,12 +264,8 @@ impl Election {
             repeat: BackOff::new(now, self.notification_min, self.notification_max),
         });
         self.propose(initial, out);
-        // Alone, we are a quorum already. The decision is left to the first tick, which is due at once.
-        let Phase::Looking(looking) = &mut self.phase else { unreachable!("set above") };
-        let alone = self.electorate.others().next().is_none();
-        if alone && self.electorate.quorums().contains(&[initial.leader].into()) && initial.zxid != Zxid::NONE {
-            looking.patience.wait(now);
-        }
+        // Our vote alone may be a quorum. The decision is left to a tick, which may be due at once.
+        self.weigh(now);
     }
 
     /// Makes `vote` ours, counts it and tells every voter.
@@ -330,21 +326,28 @@ impl Election {
         Some(self.decide(found.vote))
     }
 
-    /// Whether a quorum votes as we do, and nothing better is to be waited for (EL041).
+    /// Ends the round if a quorum votes as we do, and nothing better is to be waited for (EL041).
     fn count(&mut self, now: Millis) -> Option<Elected> {
-        let Phase::Looking(looking) = &mut self.phase else { return None };
+        self.weigh(now);
+        let Phase::Looking(looking) = &self.phase else { return None };
         let proposal = looking.proposal;
-        let ballot = Ballot::looking(proposal, self.round);
+        looking.patience.until().is_some_and(|until| until <= now).then(|| self.decide(proposal))
+    }
+
+    /// Begins, ends or cuts short the wait for something better.
+    fn weigh(&mut self, now: Millis) {
+        let Phase::Looking(looking) = &mut self.phase else { return };
+        let ballot = Ballot::looking(looking.proposal, self.round);
         if !looking.in_round.supporters(&ballot, self.electorate.quorums()).has_quorum() {
             looking.patience.stop();
-            return None;
+            return;
         }
         looking.patience.wait(now + self.finalize_wait);
-        let over = looking.patience.until().is_some_and(|until| until <= now);
-        if over || looking.patience.is_pointless(proposal.leader, self.electorate.others(), &self.links) {
-            return Some(self.decide(proposal));
+        // Voters do not tell a server that does not vote when they change their minds: it always waits.
+        let told = self.electorate.i_vote();
+        if told && looking.patience.is_pointless(ballot.vote.leader, self.electorate.others(), &self.links) {
+            looking.patience.wait_no_longer(now);
         }
-        None
     }
 
     /// The end of the round (EL045).
@@ -362,15 +365,12 @@ impl Election {
 
     /// A newer configuration is taken over if reconfiguration is enabled; one with other members starts the election again.
     fn learn_ensemble(&mut self, now: Millis, n: &Notification, out: &mut Vec<Output>) -> News {
-        let Phase::Looking(looking) = &self.phase else { unreachable!("only called while looking") };
-        let mut initial = looking.initial;
+        let Phase::Looking(Looking { own, .. }) = self.phase else { unreachable!("only called while looking") };
         let Some(text) = n.config.as_deref().filter(|_| self.reconfig_enabled) else { return News::Nothing };
         let news = self.electorate.learn(text);
         if news == News::Members {
-            if !self.electorate.i_vote() {
-                initial = Vote::NOBODY;
-            }
-            self.start_round(now, initial, out);
+            // The reference begins to count rounds anew here; ours only grow.
+            self.start_round(now, own, out);
         }
         news
     }

@@ -45,6 +45,11 @@ impl Patience {
         self.until.get_or_insert(until);
     }
 
+    /// The wait ends now.
+    pub(super) fn wait_no_longer(&mut self, now: Millis) {
+        self.until = Some(self.until.map_or(now, |until| until.min(now)));
+    }
+
     /// The quorum is gone, or there is something better.
     pub(super) fn stop(&mut self) {
         self.until = None;

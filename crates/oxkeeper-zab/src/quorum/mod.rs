@@ -52,6 +52,11 @@ impl Quorums {
         self.rules().all(|rule| rule.contains(servers))
     }
 
+    /// The same for those of the voters that `agrees` picks out; for a leader, who asks with every acknowledgement.
+    pub fn contains_where(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
+        self.rules().all(|rule| rule.contains_where(&agrees))
+    }
+
     /// Whether `server` votes in at least one configuration.
     pub fn is_voter(&self, server: ServerId) -> bool {
         self.rules().any(|rule| rule.voters().contains(&server))
@@ -107,6 +112,17 @@ impl Rule {
         match self {
             Rule::Majority(rule) => rule.contains(servers),
             Rule::Hierarchical(rule) => rule.contains(servers),
+        }
+    }
+
+    fn contains_where(&self, agrees: impl Fn(ServerId) -> bool) -> bool {
+        match self {
+            Rule::Majority(rule) => {
+                rule.voters().iter().filter(|voter| agrees(**voter)).count() > rule.voters().len() / 2
+            }
+            Rule::Hierarchical(rule) => {
+                rule.contains(&rule.voters().iter().copied().filter(|voter| agrees(*voter)).collect())
+            }
         }
     }
 

@@ -66,6 +66,18 @@ pub struct Prepared {
     pub soft_quotas_exceeded: u32,
 }
 
+impl Prepared {
+    /// An error transaction in place of a request that is none.
+    pub fn refusal(header: TxnHeader, code: ErrorCode) -> Prepared {
+        let entry = TxnEntry { header, txn: Txn::Error { code: code.number() }, digest: None };
+        Prepared { entry, refused: Some(code), content_crcs: Vec::new(), soft_quotas_exceeded: 0 }
+    }
+    /// A leader's transaction, as its learners get it.
+    pub fn of_leader(entry: TxnEntry) -> Prepared {
+        Prepared { entry, refused: None, content_crcs: Vec::new(), soft_quotas_exceeded: 0 }
+    }
+}
+
 /// What all steps of one request look at.
 struct Context<'a> {
     tree: &'a Tree,

@@ -1,0 +1,105 @@
+//! Whether what happens may happen. The first rule that is broken ends the run.
+//!
+//! The measure of everything is one list: the transactions that servers which serve have applied, in order ([`Checks::commit`]),
+//! and the model that applies them too. Rules of the protocol are in `zab`, those of clients in `client` and `watch`, those of
+//! the end of a run in `last`.
+
+mod client;
+mod last;
+mod watch;
+mod zab;
+
+pub use watch::{ClientWatches, Watching};
+
+use crate::model::Model;
+use crate::swarm::RunOptions;
+use bytes::Bytes;
+use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_types::{Epoch, Zxid};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A rule that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    pub rule: &'static str,
+    pub text: String,
+    /// Simulated microseconds.
+    pub at: u64,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}.{:06}: {}", self.rule, self.at / 1_000_000, self.at % 1_000_000, self.text)
+    }
+}
+
+/// A transaction that was broadcast.
+struct Broadcast {
+    txn: Bytes,
+    by: usize,
+}
+
+/// A leader that a quorum has followed.
+struct Leadership {
+    by: usize,
+    life: u64,
+    /// The end of its history when it was established.
+    history: Zxid,
+}
+
+pub struct Checks {
+    pub now: u64,
+    pub violation: Option<Violation>,
+    pub model: Model,
+    /// What was delivered, by zxid.
+    pub committed: BTreeMap<Zxid, TxnEntry>,
+    broadcast: BTreeMap<Zxid, Broadcast>,
+    leaders: BTreeMap<Epoch, Leadership>,
+    /// First broadcasts of the step under way.
+    fresh: Vec<Zxid>,
+    /// Starts of processes, to tell one life from the next.
+    lives: Vec<u64>,
+    /// The latest write that any client knows to be done.
+    pub acked_max: Zxid,
+    is_ensemble: bool,
+    pub counts: Counts,
+}
+
+/// How much a run has looked at: a checker that looks at nothing finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    pub delivered: u64,
+    pub trees_compared: u64,
+    pub writes_acked: u64,
+    pub reads_checked: u64,
+    pub syncs_checked: u64,
+    pub events_checked: u64,
+    pub leaders: u64,
+    pub expired: u64,
+}
+
+impl Checks {
+    pub fn new(options: &RunOptions) -> Checks {
+        Checks {
+            now: 0,
+            violation: None,
+            model: Model::new(),
+            committed: BTreeMap::new(),
+            broadcast: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            fresh: Vec::new(),
+            lives: vec![0; options.servers()],
+            acked_max: Zxid::ZERO,
+            is_ensemble: options.servers() > 1,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The first one counts.
+    pub fn fail(&mut self, rule: &'static str, text: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { rule, text, at: self.now });
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Carrying out what a replica asks for: the twin of the server's core loop, without a decision. Between any two outputs the
+//! process may end ([`World::point`]).
+
+use crate::host::{Running, Work};
+use crate::network::Message;
+use crate::points;
+use crate::transcript::Who;
+use crate::world::{Crash, World};
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_replica::output::PeerOutput;
+use oxkeeper_replica::{Control, Input, Outputs};
+use oxkeeper_storage::fault_disk::Loss;
+use oxkeeper_types::persist::{Persist, Persisted};
+use oxkeeper_zab::{LinkId, RoleChange};
+
+impl World {
+    /// One step of a server.
+    pub(crate) fn input(&mut self, h: usize, input: Input) {
+        let host = &mut self.hosts[h];
+        let Some(Running { replica, state, out, .. }) = &mut host.running else { return };
+        self.trace.note(self.now, Who::Server(h), "step", &[], || points::input_text(&input));
+        replica.step(state, host.clock.now(self.now), input, out);
+        self.carry_out(h);
+    }
+
+    /// A server that has just started begins to look for a leader.
+    pub(crate) fn begin(&mut self, h: usize) {
+        let host = &mut self.hosts[h];
+        let Some(Running { replica, state, out, .. }) = &mut host.running else { return };
+        crate::host::begin(replica, state, host.clock.now(self.now), out);
+        self.carry_out(h);
+        self.observe(h);
+    }
+
+    /// One exclusive hold.
+    pub(crate) fn apply(&mut self, h: usize) {
+        if self.point(h, "before an apply") {
+            return;
+        }
+        let host = &mut self.hosts[h];
+        let Some(Running { replica, state, watches, out, apply_scheduled, .. }) = &mut host.running else { return };
+        *apply_scheduled = false;
+        if !replica.has_committed() {
+            return;
+        }
+        replica.apply_committed(state, &mut watches.borrow_mut(), host.clock.now(self.now), out);
+        let (last, digest) = (state.tree.last_processed(), state.tree.digest());
+        self.trace.note(self.now, Who::Server(h), "apply", &[last.0, digest as i64], || format!("through {last}"));
+        self.observe(h);
+        self.carry_out(h);
+        self.point(h, "after an apply");
+    }
+
+    /// What every event ends with.
+    pub(crate) fn settle(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        for conn in std::mem::take(&mut running.to_pump) {
+            self.pump(h, conn);
+        }
+        self.observe(h);
+        self.schedule_apply(h);
+        self.schedule_wake(h);
+    }
+
+    fn observe(&mut self, h: usize) {
+        if let Some(running) = &mut self.hosts[h].running {
+            self.check.observe(h, running);
+        }
+    }
+
+    /// Requests to the disk, deliveries, controls, peers: each list in order.
+    fn carry_out(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        let mut out = std::mem::take(&mut running.out);
+        if out.is_empty() {
+            running.out = out;
+            return;
+        }
+        if self.carry_out_lists(h, &mut out)
+            && let Some(running) = &mut self.hosts[h].running
+        {
+            out.clear();
+            running.out = out;
+            self.start_disk(h);
+        }
+    }
+
+    /// False where the process ended on the way.
+    fn carry_out_lists(&mut self, h: usize, out: &mut Outputs) -> bool {
+        for request in out.persist.drain(..) {
+            let (before, after) = points::of_persist(&request);
+            if self.point(h, before) {
+                return false;
+            }
+            self.persist(h, request);
+            if self.point(h, after) {
+                return false;
+            }
+        }
+        for delivery in &out.deliveries {
+            if self.point(h, "before a delivery") {
+                return false;
+            }
+            let running = self.hosts[h].running.as_mut().expect("still running");
+            let Some(port) = running.ports.get_mut(&delivery.conn) else { continue };
+            if delivery.is_reply {
+                port.in_core = port.in_core.saturating_sub(1);
+                running.to_pump.push(delivery.conn);
+            }
+            let bytes = out.frames[delivery.range.clone()].to_vec();
+            let key = port.key;
+            self.trace.note(self.now, Who::Server(h), "deliver", &[delivery.conn.0 as i64, bytes.len() as i64], || {
+                format!("{} bytes to connection {}", bytes.len(), delivery.conn.0)
+            });
+            self.net.send(self.now, key, 1, Message::Bytes(bytes));
+        }
+        for control in out.controls.drain(..) {
+            let (before, after) = points::of_control(&control);
+            if self.point(h, before) {
+                return false;
+            }
+            self.control(h, control);
+            if self.point(h, after) {
+                return false;
+            }
+        }
+        for output in out.peers.drain(..) {
+            let (before, after) = points::of_peer(&output);
+            if self.point(h, before) {
+                return false;
+            }
+            self.peer(h, output);
+            if self.point(h, after) {
+                return false;
+            }
+        }
+        self.check.end_of_step(h);
+        true
+    }
+
+    fn persist(&mut self, h: usize, request: Persist) {
+        self.trace.note(self.now, Who::Server(h), "persist", &[], || points::persist_text(&request));
+        let running = self.hosts[h].running.as_mut().expect("still running");
+        match &request {
+            Persist::Append { zxid, txn } => {
+                self.check.on_append(h, running, *zxid, txn);
+                running.shadow.zxids.push(*zxid);
+            }
+            Persist::TruncateLog { zxid } => running.shadow.truncate(*zxid),
+            _ => {}
+        }
+        running.work.push_back(Work::Persist(request));
+    }
+
+    fn control(&mut self, h: usize, control: Control) {
+        self.trace.note(self.now, Who::Server(h), "control", &[], || format!("{control:?}"));
+        let running = self.hosts[h].running.as_mut().expect("still running");
+        match control {
+            Control::Established { conn, session, .. } => {
+                if let Some(port) = running.ports.get_mut(&conn) {
+                    port.establish(session);
+                    running.watches.borrow_mut().open(conn, session, port.auth.clone());
+                    running.to_pump.push(conn);
+                }
+            }
+            Control::Close { conn, .. } => self.close_port(h, conn),
+            Control::Serve { mode } => running.mode = mode,
+            Control::Snapshot { image, zxid } => {
+                running.snapshot = Some((image, zxid));
+                self.write_snapshot_later(h);
+            }
+        }
+    }
+
+    fn peer(&mut self, h: usize, output: PeerOutput) {
+        self.trace.note(self.now, Who::Server(h), "peer", &[], || points::peer_text(&output));
+        let running = self.hosts[h].running.as_mut().expect("still running");
+        match output {
+            PeerOutput::Notify { to, notification } => {
+                let peer = running.election.entry(to).or_default();
+                peer.last = Some(notification.clone());
+                match peer.conn {
+                    Some((key, side)) => self.net.send(self.now, key, side, Message::Notification(notification)),
+                    None => self.dial_election(h, to),
+                }
+            }
+            PeerOutput::DialLeader { leader } => self.dial_leader(h, leader),
+            PeerOutput::Send { link, packet } => self.send_packet(h, link, packet),
+            PeerOutput::CloseLink { link, .. } => {
+                if let Some((key, side)) = running.links.remove(&link) {
+                    running.snaps.remove(&link);
+                    self.net.close(self.now, key, side);
+                }
+            }
+            PeerOutput::SendImage { link, image } => {
+                let (bytes, end) = (self.hosts[h].read_image(image), self.end_of(h, link));
+                if let Some((key, side)) = end {
+                    self.net.send(self.now, key, side, Message::Image(bytes));
+                }
+                self.image_sent_later(h, image);
+            }
+            PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
+            PeerOutput::Role(role) => {
+                running.dial = None;
+                running.listening = self.options.always_listens
+                    || matches!(role, RoleChange::Preparing { .. } | RoleChange::Leading { .. });
+                self.check.on_role(h, running, role);
+            }
+        }
+    }
+
+    fn end_of(&self, h: usize, link: LinkId) -> Option<(crate::network::ConnKey, crate::network::Side)> {
+        self.hosts[h].running.as_ref()?.links.get(&link).copied()
+    }
+
+    fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        if let Some(running) = &self.hosts[h].running {
+            self.check.on_send(h, running, &packet);
+        }
+        if let Some((key, side)) = self.end_of(h, link) {
+            self.net.send(self.now, key, side, Message::Packet(packet));
+        }
+    }
+
+    /// The disk has answered: from now on these promises may be made.
+    pub(crate) fn note_durable(&mut self, h: usize, input: &Input) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        match input {
+            Input::Persisted(Persisted::Log { through }) => running.durable.log = *through,
+            Input::Persisted(Persisted::AcceptedEpoch(epoch)) => running.durable.accepted = *epoch,
+            Input::Persisted(Persisted::CurrentEpoch(epoch)) => running.durable.current = *epoch,
+            Input::StateReplaced { tree } => {
+                let last = tree.last_processed();
+                running.durable.log = last;
+                if running.shadow.last() != last {
+                    running.shadow.base = last;
+                    running.shadow.zxids.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Passes a point of a server's work. True where the process ends here, because a fault was set on it.
+    pub(crate) fn point(&mut self, h: usize, name: &'static str) -> bool {
+        *self.points.entry(name).or_default() += 1;
+        let Some((armed, left)) = &mut self.hosts[h].armed else { return false };
+        if *armed != name {
+            return false;
+        }
+        *left -= 1;
+        if *left > 0 {
+            return false;
+        }
+        let crash = match self.disk_random.below(4) {
+            0 => Crash::Power(Loss::Everything),
+            1 | 2 => Crash::Power(Loss::Random(self.disk_random.draw())),
+            _ => Crash::Killed,
+        };
+        self.trace.note(self.now, Who::Server(h), "failpoint", &[], || name.to_string());
+        self.crash(h, crash);
+        let us = self.random.between(20_000, 4_000_000);
+        self.restart_after(h, us);
+        true
+    }
+}

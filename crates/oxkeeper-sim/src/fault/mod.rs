@@ -1,0 +1,299 @@
+//! What goes wrong, and when: a list drawn from the seed, so that a failing run can be made smaller by leaving faults out.
+//!
+//! Every fault ends: by itself after a while, or when the run is healed. What may not happen because Zab does not survive it:
+//! a voter that loses what it had synced (an empty data directory is for observers alone).
+
+use crate::points;
+use crate::random::Random;
+use crate::swarm::RunOptions;
+use crate::transcript::Who;
+use crate::world::{Crash, Event, World};
+use oxkeeper_replica::output::Mode;
+use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
+use std::io::ErrorKind;
+
+/// Whom a fault meets: somebody in particular, or whoever leads then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Target {
+    Server(usize),
+    Leader,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    Kill { target: Target, restart_us: u64 },
+    PowerLoss { target: Target, loss: Loss, restart_us: u64 },
+    /// All at once, and back one after the other.
+    PowerLossOfAll { seed: u64, restart_us: u64 },
+    /// A crash at the nth pass of a named point.
+    Failpoint { target: Target, point: &'static str, nth: u32 },
+    /// As by SIGSTOP and SIGCONT.
+    Pause { target: Target, us: u64 },
+    /// Servers and clients on two sides.
+    Partition { side: u64, us: u64 },
+    /// Nobody reaches it and it reaches nobody: also what a start under a wrong address looks like.
+    Isolate { target: Target, us: u64 },
+    /// Its packets get out, nothing gets in; or the other way round.
+    OneWay { target: Target, deaf: bool, us: u64 },
+    /// Two halves that share one server.
+    Bridge { middle: usize, us: u64 },
+    /// Every link is cut at random.
+    Swiss { seed: u64, us: u64 },
+    Slow { target: Target, extra_us: u64, us: u64 },
+    ResetConnections { percent: u64 },
+    ClockJump { target: Target, ms: i64 },
+    ClockRate { target: Target, rate_ppm: i64, us: u64 },
+    DiskSlow { target: Target, times: u64, us: u64 },
+    /// The nth call that changes something fails once.
+    DiskFails { target: Target, nth: u64 },
+    DiskFull { target: Target, us: u64 },
+    /// An observer starts with nothing.
+    Wipe { server: usize },
+    ClientMoves { client: usize },
+    ClientVanishes { client: usize, politely: bool, us: u64 },
+}
+
+/// The end of a fault.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Undo {
+    Network,
+    ClockRate(usize),
+    DiskSlow(usize),
+    DiskFull(usize),
+    Client(usize),
+}
+
+/// The faults of a run with their times.
+pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "faults");
+    let span = options.duration_ms * 1000;
+    let mut faults: Vec<(u64, Fault)> =
+        (0..options.faults).map(|_| (r.between(span / 20, span * 19 / 20), draw(r, options))).collect();
+    faults.sort_by_key(|(at, _)| *at);
+    faults
+}
+
+fn target(r: &mut Random, options: &RunOptions) -> Target {
+    if r.chance(35) { Target::Leader } else { Target::Server(r.index(options.servers())) }
+}
+
+fn draw(r: &mut Random, options: &RunOptions) -> Fault {
+    loop {
+        let target = target(r, options);
+        let us = r.between(300_000, 8_000_000);
+        let fault = match r.below(24) {
+            0 => Fault::Kill { target, restart_us: r.between(1_000, 5_000_000) },
+            1 | 2 => {
+                let loss = if r.chance(30) { Loss::Everything } else { Loss::Random(r.draw()) };
+                Fault::PowerLoss { target, loss, restart_us: r.between(1_000, 5_000_000) }
+            }
+            3 => Fault::PowerLossOfAll { seed: r.draw(), restart_us: r.between(1_000, 3_000_000) },
+            4..=8 => Fault::Failpoint { target, point: points::ALL[r.index(points::ALL.len())], nth: r.between(1, 12) as u32 },
+            9 => Fault::Pause { target, us },
+            10 => Fault::Partition { side: r.draw(), us },
+            11 => Fault::Isolate { target, us },
+            12 => Fault::OneWay { target, deaf: r.chance(50), us },
+            13 => Fault::Bridge { middle: r.index(options.servers()), us },
+            14 => Fault::Swiss { seed: r.draw(), us },
+            15 => Fault::Slow { target, extra_us: r.between(10_000, 800_000), us },
+            16 => Fault::ResetConnections { percent: r.between(10, 100) },
+            17 if r.chance(50) => Fault::ClockJump { target, ms: r.between(0, 7_200_000) as i64 - 3_600_000 },
+            17 => Fault::ClockRate { target, rate_ppm: r.between(900_000, 1_100_000) as i64, us },
+            18 => Fault::DiskSlow { target, times: r.between(5, 400), us },
+            19 => Fault::DiskFails { target, nth: r.between(1, 40) },
+            20 => Fault::DiskFull { target, us },
+            21 if options.observers > 0 => {
+                Fault::Wipe { server: options.voters + r.index(options.observers) }
+            }
+            21 | 22 => Fault::ClientMoves { client: r.index(options.clients) },
+            _ => Fault::ClientVanishes { client: r.index(options.clients), politely: r.chance(50), us },
+        };
+        if allowed(&fault, options) {
+            return fault;
+        }
+    }
+}
+
+fn allowed(fault: &Fault, options: &RunOptions) -> bool {
+    use Fault::*;
+    match fault {
+        Kill { .. } | PowerLoss { .. } | PowerLossOfAll { .. } | Failpoint { .. } | Pause { .. } | Wipe { .. } => {
+            options.crashes
+        }
+        Partition { .. } | Isolate { .. } | OneWay { .. } | Bridge { .. } | Swiss { .. } | Slow { .. } => {
+            options.network_faults
+        }
+        ResetConnections { .. } => options.network_faults,
+        ClockJump { .. } | ClockRate { .. } => options.clock_faults,
+        DiskSlow { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
+        ClientMoves { .. } | ClientVanishes { .. } => true,
+    }
+}
+
+impl World {
+    /// The server that serves as leader now, or the one with the lowest number.
+    fn find(&self, target: Target) -> usize {
+        match target {
+            Target::Server(h) => h,
+            Target::Leader => {
+                let leads = |h: &crate::host::Host| h.running.as_ref().is_some_and(|r| r.mode == Mode::Leader);
+                self.hosts.iter().position(leads).unwrap_or(0)
+            }
+        }
+    }
+
+    pub(crate) fn inject(&mut self, n: usize) {
+        let fault = self.faults[n].1.clone();
+        self.trace.note(self.now, Who::World, "fault", &[n as i64], || format!("{n} {fault:?}"));
+        let nodes = self.hosts.len() + self.clients.len();
+        match fault {
+            Fault::Kill { target, restart_us } => self.stop(target, Crash::Killed, restart_us),
+            Fault::PowerLoss { target, loss, restart_us } => self.stop(target, Crash::Power(loss), restart_us),
+            Fault::PowerLossOfAll { seed, restart_us } => {
+                for h in 0..self.hosts.len() {
+                    let loss = Loss::Random(seed.wrapping_add(h as u64));
+                    self.stop(Target::Server(h), Crash::Power(loss), restart_us * (h as u64 + 1) / 2);
+                }
+            }
+            Fault::Failpoint { target, point, nth } => {
+                let h = self.find(target);
+                self.hosts[h].armed = Some((point, nth));
+            }
+            Fault::Pause { target, us } => self.pause(self.find(target), us),
+            Fault::Partition { side, us } => {
+                self.cut_where(us, |a, b| (side >> (a % 64)) & 1 != (side >> (b % 64)) & 1);
+            }
+            Fault::Isolate { target, us } => {
+                let h = self.find(target);
+                self.cut_where(us, |a, b| (a == h) != (b == h));
+            }
+            Fault::OneWay { target, deaf, us } => {
+                let h = self.find(target);
+                self.cut_where(us, |a, b| if deaf { b == h } else { a == h });
+            }
+            Fault::Bridge { middle, us } => {
+                let half = self.hosts.len() / 2;
+                self.cut_where(us, |a, b| a != middle && b != middle && (a < half) != (b < half));
+            }
+            Fault::Swiss { seed, us } => {
+                let mut r = Random::new(seed, "swiss");
+                let cuts: Vec<bool> = (0..nodes * nodes).map(|_| r.chance(40)).collect();
+                self.cut_where(us, |a, b| cuts[a * nodes + b]);
+            }
+            Fault::Slow { target, extra_us, us } => {
+                let h = self.find(target);
+                for other in 0..nodes {
+                    self.net.set_slow(h, other, extra_us);
+                    self.net.set_slow(other, h, extra_us);
+                }
+                self.after(us, Event::Undo(Undo::Network));
+            }
+            Fault::ResetConnections { percent } => {
+                for key in self.net.keys() {
+                    if self.random.chance(percent) {
+                        self.net.reset(self.now, key);
+                    }
+                }
+            }
+            Fault::ClientMoves { client } => self.client_disconnects(client, true),
+            Fault::ClientVanishes { client, politely, us } => {
+                self.client_vanishes(client, politely);
+                self.after(us, Event::Undo(Undo::Client(client)));
+            }
+            fault => self.inject_into_machine(fault),
+        }
+    }
+
+    fn inject_into_machine(&mut self, fault: Fault) {
+        match fault {
+            Fault::ClockJump { target, ms } => {
+                let h = self.find(target);
+                self.hosts[h].clock.jump(ms);
+            }
+            Fault::ClockRate { target, rate_ppm, us } => {
+                let h = self.find(target);
+                self.hosts[h].clock.set_rate(self.now, rate_ppm);
+                self.after(us, Event::Undo(Undo::ClockRate(h)));
+            }
+            Fault::DiskSlow { target, times, us } => {
+                let h = self.find(target);
+                self.hosts[h].disk_slowness = times;
+                self.after(us, Event::Undo(Undo::DiskSlow(h)));
+            }
+            Fault::DiskFails { target, nth } => {
+                let h = self.find(target);
+                self.hosts[h].disk.fail_call(nth, DiskFault::Once(ErrorKind::Other));
+                self.hosts[h].disk_full = true;
+                self.after(20_000_000, Event::Undo(Undo::DiskFull(h)));
+            }
+            Fault::DiskFull { target, us } => {
+                let h = self.find(target);
+                self.hosts[h].disk.set_capacity(Some(1));
+                self.hosts[h].disk_full = true;
+                self.after(us, Event::Undo(Undo::DiskFull(h)));
+            }
+            Fault::Wipe { server } => {
+                self.crash(server, Crash::Killed);
+                let id = self.hosts[server].id;
+                self.trace.note(self.now, Who::Server(server), "wipe", &[id.0], String::new);
+                self.hosts[server].replace_disk(FaultDisk::new());
+                self.restart_after(server, 500_000);
+            }
+            other => unreachable!("{other:?} is no fault of a machine"),
+        }
+    }
+
+    fn stop(&mut self, target: Target, crash: Crash, restart_us: u64) {
+        let h = self.find(target);
+        self.crash(h, crash);
+        self.restart_after(h, restart_us);
+    }
+
+    fn cut_where(&mut self, us: u64, cut: impl Fn(usize, usize) -> bool) {
+        let nodes = self.hosts.len() + self.clients.len();
+        for a in 0..nodes {
+            for b in 0..nodes {
+                if cut(a, b) {
+                    self.net.set_cut(a, b, true);
+                }
+            }
+        }
+        self.after(us, Event::Undo(Undo::Network));
+    }
+
+    pub(crate) fn undo(&mut self, undo: Undo) {
+        self.trace.note(self.now, Who::World, "undo", &[], || format!("{undo:?}"));
+        match undo {
+            Undo::Network => self.net.heal(self.now),
+            Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
+            Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
+            Undo::DiskFull(h) => {
+                self.hosts[h].disk.heal();
+                self.hosts[h].disk_full = false;
+            }
+            Undo::Client(c) => self.client_returns(c),
+        }
+    }
+
+    /// Faults are over: from here on a healthy cluster must serve.
+    pub(crate) fn heal(&mut self) {
+        self.trace.note(self.now, Who::World, "heal", &[], String::new);
+        self.healed = true;
+        self.net.heal(self.now);
+        for h in 0..self.hosts.len() {
+            self.undo(Undo::ClockRate(h));
+            self.undo(Undo::DiskSlow(h));
+            self.undo(Undo::DiskFull(h));
+            self.hosts[h].armed = None;
+            if self.hosts[h].paused {
+                self.at(self.now, Event::Resume(h));
+            }
+            if self.hosts[h].running.is_none() {
+                self.restart_after(h, 1_000);
+            }
+        }
+        for c in 0..self.clients.len() {
+            self.undo(Undo::Client(c));
+        }
+    }
+}

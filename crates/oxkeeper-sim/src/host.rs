@@ -1,0 +1,430 @@
+//! One simulated server: the production replica, persister and recovery on a disk in memory, with clocks of its own.
+//!
+//! Owns what a machine keeps over a crash (disk, clocks) and what a process does not ([`Running`]). How outputs are carried out
+//! is `dispatch`; when things happen is `world`.
+
+use crate::network::{ConnKey, Side};
+use crate::port::Port;
+use crate::random::Random;
+use crate::swarm::RunOptions;
+use crate::world::ServerEvent;
+use bytes::Bytes;
+use oxkeeper_proto::election::Notification;
+use oxkeeper_replica::output::Mode;
+use oxkeeper_replica::{Input, Now, Options, Outputs, Replica, State, WatchTable};
+use oxkeeper_storage::fault_disk::FaultDisk;
+use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
+use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_snapshot};
+use oxkeeper_storage::{Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
+use oxkeeper_tree::{ImageId, ImageLoader, Tree, TreeOptions};
+use oxkeeper_types::ensemble::Ensemble;
+use oxkeeper_types::node::OwnerRules;
+use oxkeeper_types::persist::{Persist, Persisted};
+use oxkeeper_types::{ConnId, Epoch, Millis, ServerId, Zxid};
+use oxkeeper_zab::{Durable, LinkId, ZabOptions};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes of a snapshot copied at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The clocks of a machine, each a line over simulated time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    anchor_us: u64,
+    /// Monotonic clock in microseconds at the anchor.
+    mono_us: i64,
+    wall_offset_ms: i64,
+    /// Parts per million: 1,000,000 keeps time.
+    rate_ppm: i64,
+}
+
+impl Clock {
+    pub fn new(random: &mut Random, faults: bool) -> Clock {
+        let mut clock = Clock {
+            anchor_us: 0,
+            mono_us: random.between(1_000_000, 900_000_000) as i64,
+            wall_offset_ms: 1_700_000_000_000,
+            rate_ppm: 1_000_000,
+        };
+        if faults {
+            clock.wall_offset_ms += random.between(0, 7_200_000) as i64 - 3_600_000;
+            clock.rate_ppm += random.between(0, 20_000) as i64 - 10_000;
+        }
+        clock
+    }
+    fn mono(&self, now: u64) -> i64 {
+        self.mono_us + (now - self.anchor_us) as i64 * self.rate_ppm / 1_000_000
+    }
+    pub fn now(&self, now: u64) -> Now {
+        let mono = self.mono(now) / 1000;
+        Now { monotonic: Millis(mono), wall: Millis(mono + self.wall_offset_ms) }
+    }
+    /// When the monotonic clock shows `deadline`, in simulated time.
+    pub fn when(&self, deadline: Millis) -> u64 {
+        let ahead = deadline.0.saturating_mul(1000).saturating_sub(self.mono_us).max(0);
+        self.anchor_us + (i128::from(ahead) * 1_000_000 / i128::from(self.rate_ppm)) as u64 + 1000
+    }
+    pub fn set_rate(&mut self, now: u64, rate_ppm: i64) {
+        self.mono_us = self.mono(now);
+        self.anchor_us = now;
+        self.rate_ppm = rate_ppm;
+    }
+    /// Somebody sets the wall clock.
+    pub fn jump(&mut self, ms: i64) {
+        self.wall_offset_ms += ms;
+    }
+}
+
+/// A machine.
+pub struct Host {
+    pub id: ServerId,
+    pub disk: FaultDisk,
+    pub dirs: Dirs,
+    pub clock: Clock,
+    /// Goes up with every start and every end of a process: what was meant for an earlier one is not delivered.
+    pub life: u64,
+    pub running: Option<Running>,
+    /// Stopped as by SIGSTOP; what happens meanwhile waits.
+    pub paused: bool,
+    pub deferred: Vec<ServerEvent>,
+    /// A start is in the world's queue.
+    pub start_scheduled: bool,
+    /// The disk takes this many times as long.
+    pub disk_slowness: u64,
+    /// Crash at the nth time that this point is passed.
+    pub armed: Option<(&'static str, u32)>,
+    /// An injected fault may keep recovery from succeeding until it is healed.
+    pub disk_full: bool,
+    /// Connections of a machine that lost its power: their other ends hear of it when it is back.
+    pub silent: Vec<(ConnKey, Side)>,
+}
+
+/// What waits for the disk, in order.
+pub enum Work {
+    Persist(Persist),
+    /// A leader's snapshot, received as a whole.
+    Install {
+        zxid: Zxid,
+        bytes: Vec<u8>,
+        tree: Box<Tree>,
+    },
+}
+
+/// What the disk is doing.
+pub enum Job {
+    Batch(Vec<Persist>),
+    Install { zxid: Zxid, bytes: Vec<u8>, tree: Box<Tree> },
+}
+
+/// Transactions in a server's log, as its outputs and its recovery tell: what the checkers know of its history.
+#[derive(Clone, Debug, Default)]
+pub struct Shadow {
+    /// Everything through here came with a snapshot.
+    pub base: Zxid,
+    pub zxids: Vec<Zxid>,
+}
+
+impl Shadow {
+    pub fn last(&self) -> Zxid {
+        self.zxids.last().copied().unwrap_or(self.base)
+    }
+    pub fn truncate(&mut self, after: Zxid) {
+        self.zxids.truncate(self.zxids.partition_point(|z| *z <= after));
+        self.base = self.base.min(after);
+    }
+    /// What comes after `from` up to `through`.
+    pub fn range(&self, from: Zxid, through: Zxid) -> &[Zxid] {
+        let start = self.zxids.partition_point(|z| *z <= from);
+        let end = self.zxids.partition_point(|z| *z <= through);
+        &self.zxids[start..end.max(start)]
+    }
+}
+
+#[derive(Default)]
+pub struct ElectionPeer {
+    pub conn: Option<(ConnKey, Side)>,
+    pub dialling: bool,
+    /// The newest message: sent when a connection comes up, and again on a new one.
+    pub last: Option<Notification>,
+}
+
+pub struct LeaderDial {
+    pub leader: ServerId,
+    pub number: u64,
+    pub attempts: u32,
+}
+
+/// What is known to be on stable storage: what may be promised to others.
+#[derive(Clone, Copy, Debug)]
+pub struct DurableNow {
+    pub log: Zxid,
+    pub accepted: Epoch,
+    pub current: Epoch,
+}
+
+/// A process.
+pub struct Running {
+    pub replica: Replica,
+    pub state: State,
+    pub watches: RefCell<WatchTable>,
+    pub persister: Persister,
+    pub out: Outputs,
+    pub work: VecDeque<Work>,
+    pub job: Option<Job>,
+    pub snapshot: Option<(ImageId, Zxid)>,
+    pub ports: BTreeMap<ConnId, Port>,
+    /// Connections that may be able to go on with their requests.
+    pub to_pump: Vec<ConnId>,
+    pub links: BTreeMap<LinkId, (ConnKey, Side)>,
+    /// The zxid of a SNAP whose stream comes next, by link.
+    pub snaps: BTreeMap<LinkId, Zxid>,
+    pub election: BTreeMap<ServerId, ElectionPeer>,
+    pub dial: Option<LeaderDial>,
+    pub listening: bool,
+    pub mode: Mode,
+    pub shadow: Shadow,
+    pub durable: DurableNow,
+    /// What the checkers have seen applied.
+    pub observed: Option<Zxid>,
+    /// The epoch of the last LEADERINFO.
+    pub offered: Option<Epoch>,
+    pub wake_at: u64,
+    pub apply_scheduled: bool,
+}
+
+impl Host {
+    pub fn new(index: usize, options: &RunOptions) -> Host {
+        let id = ServerId(index as i64 + 1);
+        let random = &mut Random::new(options.seed ^ (index as u64 + 1) << 32, "clock");
+        let mut host = Host {
+            id,
+            disk: FaultDisk::new(),
+            dirs: Dirs::new(Path::new("/data"), None),
+            clock: Clock::new(random, options.clock_faults),
+            life: 0,
+            running: None,
+            paused: false,
+            deferred: Vec::new(),
+            start_scheduled: false,
+            disk_slowness: 1,
+            armed: None,
+            disk_full: false,
+            silent: Vec::new(),
+        };
+        host.replace_disk(FaultDisk::new());
+        host
+    }
+
+    /// Another disk, with an empty data directory.
+    pub fn replace_disk(&mut self, disk: FaultDisk) {
+        disk.create_dir_all(Path::new("/data")).expect("an empty disk takes a directory");
+        self.disk = disk;
+        self.disk_full = false;
+    }
+
+    fn shared_disk(&self) -> Arc<dyn Disk> {
+        Arc::new(self.disk.clone())
+    }
+
+    /// From files to a process, as the server does it.
+    pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
+        let recover_options = recover_options(options);
+        let recovered = recover(self.shared_disk(), &self.dirs, &recover_options)?;
+        let last = recovered.last;
+        let tree_last = recovered.tree.last_processed();
+        let log = log_zxids(&self.disk, &self.dirs)?;
+        // Only the tail that joins without a gap to the last transaction is history that can be handed on.
+        let mut history: Vec<(Zxid, Bytes)> = log;
+        if history.last().map(|(z, _)| *z) != Some(tree_last) {
+            history.clear();
+        }
+        let base = recovered.report.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
+        let zxids: Vec<Zxid> = history.iter().map(|(z, _)| *z).filter(|z| *z <= tree_last).collect();
+        let base = if zxids.is_empty() { tree_last.max(Zxid::ZERO) } else { before_first(&history, base) };
+        let shadow = Shadow { base, zxids };
+        let keep = history.len().saturating_sub(options.commit_log_count);
+        let recent_after = if keep == 0 { base } else { history[keep - 1].0 };
+        let recent = history.split_off(keep);
+        let recent_after = if recent.is_empty() { last } else { recent_after };
+
+        let state = State { tree: recovered.tree };
+        let writer = LogWriter::new(self.shared_disk(), self.dirs.clone(), log_options(), state.tree.last_processed());
+        let clock = self.clock.now(now);
+        let settings = replica_options(options, self.id);
+        let epochs = recovered.epochs;
+        let replayed = recovered.report.log.transactions;
+        let replica = match epochs {
+            None => Replica::new(settings, &state, replayed, recovered.report.snapshot_wanted, clock),
+            Some(epochs) => {
+                let durable = Durable {
+                    accepted_epoch: epochs.accepted,
+                    current_epoch: epochs.current,
+                    last_logged: last,
+                    recent,
+                    recent_after,
+                };
+                Replica::of_ensemble(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
+            }
+        };
+        let durable = DurableNow {
+            log: state.tree.last_processed(),
+            accepted: epochs.map_or(Epoch(0), |e| e.accepted),
+            current: epochs.map_or(Epoch(0), |e| e.current),
+        };
+        self.running = Some(Running {
+            replica,
+            state,
+            watches: RefCell::new(WatchTable::new()),
+            persister: Persister::new(writer),
+            out: Outputs::default(),
+            work: VecDeque::new(),
+            job: None,
+            snapshot: None,
+            ports: BTreeMap::new(),
+            to_pump: Vec::new(),
+            links: BTreeMap::new(),
+            snaps: BTreeMap::new(),
+            election: BTreeMap::new(),
+            dial: None,
+            listening: false,
+            mode: if epochs.is_none() { Mode::Standalone } else { Mode::Looking },
+            shadow,
+            durable,
+            observed: None,
+            offered: None,
+            wake_at: u64::MAX,
+            apply_scheduled: false,
+        });
+        Ok(())
+    }
+
+    /// Carries out what the disk was doing; what it answers goes to the replica. An error ends the process.
+    pub fn carry_out_job(&mut self, options: &RunOptions, job: Job) -> StorageResult<Vec<Input>> {
+        let disk = self.shared_disk();
+        let running = self.running.as_mut().expect("only a process has the disk do something");
+        match job {
+            Job::Batch(batch) => {
+                let mut inputs = Vec::new();
+                for done in running.persister.persist(&batch)? {
+                    match done {
+                        Persisted::Truncated { .. } => {
+                            let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
+                            inputs.push(Input::StateReplaced { tree: Box::new(recovered.tree) });
+                        }
+                        done => inputs.push(Input::Persisted(done)),
+                    }
+                }
+                Ok(inputs)
+            }
+            Job::Install { zxid, bytes, tree } => {
+                let snapshot = snapshot_options();
+                let mut writer = SnapshotWriter::create(disk, &self.dirs, zxid, snapshot.compression)?;
+                writer.write(&bytes)?;
+                running.persister.restart_after(zxid)?;
+                writer.install(&snapshot.trailers(zxid, tree.digest()), &self.dirs)?;
+                Ok(vec![Input::StateReplaced { tree }])
+            }
+        }
+    }
+
+    /// Writes the snapshot under way; `None` where it failed, which costs nothing but its use.
+    pub fn write_snapshot(&mut self) -> Option<Zxid> {
+        let disk = self.shared_disk();
+        let running = self.running.as_mut()?;
+        let (image, zxid) = running.snapshot.take()?;
+        let tree = &running.state.tree;
+        let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
+        let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
+        write_snapshot(disk, &self.dirs, zxid, &snapshot_options(), digest, &mut next).ok().map(|_| zxid)
+    }
+
+    /// The body of a frozen image, as it goes over a link.
+    pub fn read_image(&self, image: ImageId) -> Vec<u8> {
+        let tree = &self.running.as_ref().expect("only a process sends images").state.tree;
+        let mut cursor = tree.image_cursor(image);
+        let mut bytes = Vec::new();
+        while tree.image_next(&mut cursor, &mut bytes, PIECE_BYTES) != oxkeeper_tree::ImageProgress::Done {}
+        bytes
+    }
+
+    /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
+    pub fn read_history(&self, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        let log = log_zxids(&self.disk, &self.dirs).ok()?;
+        let first = log.first()?.0;
+        let known = log.iter().any(|(z, _)| *z == after);
+        if !known && !(first.follows(after) && after.counter() == 0) {
+            return None;
+        }
+        Some(log.into_iter().filter(|(z, _)| *z > after).collect())
+    }
+}
+
+/// The zxid before the oldest transaction of `history`, as far as one can tell: the snapshot's where that is older.
+fn before_first(history: &[(Zxid, Bytes)], snapshot: Zxid) -> Zxid {
+    let first = history[0].0;
+    if snapshot < first { snapshot } else { Zxid(first.0 - 1) }
+}
+
+/// Every transaction of the log that joins the last one without a gap.
+fn log_zxids(disk: &FaultDisk, dirs: &Dirs) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
+    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, Zxid::ZERO)?;
+    let mut log = Vec::new();
+    while let Some(record) = reader.read_next()? {
+        log.push((record.zxid, record.body));
+    }
+    Ok(log)
+}
+
+/// A process begins its work: a member of an ensemble looks for a leader.
+pub fn begin(replica: &mut Replica, state: &State, now: Now, out: &mut Outputs) {
+    if replica.report().zab.is_some() {
+        replica.start(state, now, out);
+    }
+}
+
+/// A tree from a received image; `None` where its bytes make no sense.
+pub fn load_image(options: &RunOptions, bytes: &[u8]) -> Option<Box<Tree>> {
+    ImageLoader::load(tree_options(options), bytes).ok().map(|(loaded, _)| Box::new(loaded.tree))
+}
+
+fn tree_options(options: &RunOptions) -> TreeOptions {
+    TreeOptions { digest_enabled: true, owner_rules: owner_rules(), hash_seed: options.seed }
+}
+fn owner_rules() -> OwnerRules {
+    OwnerRules { extended_types: true, emulate_353_ttl: false }
+}
+fn snapshot_options() -> SnapshotOptions {
+    SnapshotOptions::default()
+}
+fn log_options() -> LogOptions {
+    LogOptions { preallocate_bytes: 64 << 10, file_bytes_max: None, force_sync: true }
+}
+fn recover_options(options: &RunOptions) -> RecoverOptions {
+    RecoverOptions { tree: tree_options(options), epochs: options.servers() > 1, ..RecoverOptions::default() }
+}
+pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
+    let tick = Millis(options.tick_ms as i64);
+    Options {
+        server: id,
+        tick,
+        session_timeout_min: Millis(2 * tick.0),
+        session_timeout_max: Millis(20_000.max(20 * tick.0)),
+        owner_rules: owner_rules(),
+        snap_count: options.snap_count,
+        container_check_interval: Millis(5_000),
+        seed: options.seed ^ id.0 as u64,
+        ..Options::default()
+    }
+}
+fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+    ZabOptions {
+        tick: Millis(options.tick_ms as i64),
+        init_limit: options.init_limit,
+        sync_limit: options.sync_limit,
+        commit_log_count: options.commit_log_count,
+        ..ZabOptions::new(id, ensemble.clone())
+    }
+}

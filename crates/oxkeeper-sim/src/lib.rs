@@ -1,0 +1,25 @@
+//! A whole cluster in one thread, from one seed: the production replica, storage and client core over simulated links, disks
+//! and clocks, with faults, and with checkers that look at every step. How to use it: `docs/SIMULATION.md`.
+//!
+//! Reading order: [`run`] (the phases of a run), [`world`] (the queue of events), [`host`] and `dispatch` (a server),
+//! [`workload`] (clients), [`fault`], [`check`].
+
+pub mod check;
+mod dispatch;
+pub mod fault;
+pub mod host;
+pub mod model;
+pub mod museum;
+pub mod network;
+pub mod points;
+mod port;
+pub mod random;
+pub mod run;
+pub mod shrink;
+pub mod swarm;
+pub mod transcript;
+pub mod workload;
+pub mod world;
+
+pub use run::{Outcome, run};
+pub use swarm::RunOptions;

@@ -1,0 +1,234 @@
+//! Runs seeds, one seed, or makes a failing seed smaller.
+
+use clap::Parser;
+use oxkeeper_sim::{Outcome, RunOptions, run, shrink::shrink};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+/// A whole cluster in one thread from one seed.
+#[derive(Parser, Debug)]
+#[command(name = "oxkeeper-sim", version)]
+struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    start: u64,
+    /// One seed, with everything that happens.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Find the smallest run that fails like this seed does.
+    #[arg(long)]
+    shrink: bool,
+    /// Numbers of faults to leave out, as a shrunk run prints them.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<usize>,
+    /// So many voting servers, whatever the seed says.
+    #[arg(long)]
+    voters: Option<usize>,
+    /// Processes that share the seeds.
+    #[arg(long, default_value_t = 2)]
+    jobs: u64,
+    /// Every seed runs twice and must do the same thing.
+    #[arg(long)]
+    twice: bool,
+    /// One line a seed, for the process that started this one.
+    #[arg(long, hide = true)]
+    worker: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.worker {
+        return work(&arguments);
+    }
+    match arguments.seed {
+        Some(seed) => one(seed, &arguments),
+        None => many(&arguments),
+    }
+}
+
+fn options(seed: u64, arguments: &Arguments) -> RunOptions {
+    let mut options = RunOptions::of_seed(seed);
+    options.faults_skipped = arguments.without.clone();
+    if let Some(voters) = arguments.voters {
+        options.voters = voters;
+        options.weighted &= voters >= 5;
+        if voters == 1 {
+            options.observers = 0;
+        }
+    }
+    options
+}
+
+fn one(seed: u64, arguments: &Arguments) -> ExitCode {
+    let options = options(seed, arguments);
+    println!("{options}");
+    let mut outcome = run(&options, !arguments.shrink);
+    if arguments.shrink && outcome.violation.is_some() {
+        let smaller = shrink(&outcome, 200);
+        println!("smaller: {}", smaller.options);
+        outcome = run(&smaller.options, true);
+        let skipped: Vec<String> = outcome.options.faults_skipped.iter().map(usize::to_string).collect();
+        println!("again: oxkeeper-sim --seed {seed} --without {}", skipped.join(","));
+    }
+    print!("{}", outcome.lines);
+    println!("{}", line(&outcome));
+    if outcome.violation.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// What a worker says about a seed.
+fn line(outcome: &Outcome) -> String {
+    let verdict = outcome.violation.as_ref().map_or("ok".to_string(), |v| format!("BROKEN {v}"));
+    let c = outcome.counts;
+    format!(
+        "seed {} hash {:016x} us {} events {} delivered {} trees {} writes {} reads {} syncs {} watches {} leaders {} {verdict}",
+        outcome.options.seed,
+        outcome.hash,
+        outcome.simulated_us,
+        outcome.events,
+        c.delivered,
+        c.trees_compared,
+        c.writes_acked,
+        c.reads_checked,
+        c.syncs_checked,
+        c.events_checked,
+        c.leaders,
+    )
+}
+
+/// Seeds `start`, `start + jobs`, ...; one line each.
+fn work(arguments: &Arguments) -> ExitCode {
+    let mut out = std::io::stdout();
+    let mut points: BTreeMap<&str, u64> = BTreeMap::new();
+    let end = arguments.start + arguments.seeds;
+    for seed in (arguments.start..end).step_by(arguments.jobs as usize) {
+        let options = options(seed, arguments);
+        let outcome = run(&options, false);
+        let mut text = line(&outcome);
+        if arguments.twice && outcome.violation.is_none() {
+            let again = run(&options, false);
+            if again.hash != outcome.hash {
+                text.push_str(" BROKEN Determinism: a second run did something else");
+            }
+        }
+        outcome.points.iter().for_each(|(name, n)| *points.entry(name).or_default() += n);
+        if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    for (name, n) in points {
+        println!("point {n} {name}");
+    }
+    ExitCode::SUCCESS
+}
+
+/// Sums over all seeds.
+#[derive(Default)]
+struct Total {
+    seeds: u64,
+    simulated_us: u64,
+    sums: BTreeMap<String, u64>,
+    broken: Vec<String>,
+    points: BTreeMap<String, u64>,
+}
+
+impl Total {
+    fn take(&mut self, line: &str) -> Option<u64> {
+        if let Some(rest) = line.strip_prefix("point ") {
+            let (n, name) = rest.split_once(' ')?;
+            *self.points.entry(name.to_string()).or_default() += n.parse::<u64>().ok()?;
+            return None;
+        }
+        let words: Vec<&str> = line.split(' ').collect();
+        let seed = words.get(1)?.parse().ok()?;
+        self.seeds += 1;
+        for pair in words.chunks(2).skip(2).take_while(|pair| pair.len() == 2) {
+            let Ok(n) = pair[1].parse::<u64>() else { break };
+            match pair[0] {
+                "us" => self.simulated_us += n,
+                name => *self.sums.entry(name.to_string()).or_default() += n,
+            }
+        }
+        if let Some(at) = line.find("BROKEN") {
+            self.broken.push(format!("seed {seed}: {}", &line[at..]));
+            println!("seed {seed}: {}", &line[at..]);
+        }
+        Some(seed)
+    }
+}
+
+fn many(arguments: &Arguments) -> ExitCode {
+    let begin = Instant::now();
+    println!("seeds {}..{}", arguments.start, arguments.start + arguments.seeds - 1);
+    let (sender, lines) = std::sync::mpsc::channel();
+    let workers: Vec<_> = (0..arguments.jobs.max(1))
+        .map(|n| {
+            let (sender, start) = (sender.clone(), arguments.start + n);
+            let end = arguments.start + arguments.seeds;
+            let (jobs, mut extra) = (arguments.jobs.max(1), Vec::new());
+            if arguments.twice {
+                extra.push("--twice".to_string());
+            }
+            if let Some(voters) = arguments.voters {
+                extra.extend(["--voters".to_string(), voters.to_string()]);
+            }
+            std::thread::spawn(move || supervise(start, end, jobs, &extra, &sender))
+        })
+        .collect();
+    drop(sender);
+    let mut total = Total::default();
+    for line in lines {
+        total.take(&line);
+    }
+    for worker in workers {
+        worker.join().expect("a supervisor does not panic");
+    }
+    let hours = total.simulated_us as f64 / 3.6e9;
+    let took = begin.elapsed().as_secs_f64();
+    println!("{} seeds, {hours:.2} simulated hours in {took:.1} s: {:.0} x real time", total.seeds, hours * 3600.0 / took);
+    for (name, n) in &total.sums {
+        println!("{name:>12} {n}");
+    }
+    let rare: Vec<_> = total.points.iter().filter(|(_, n)| **n < 100).map(|(p, n)| format!("{p} {n}")).collect();
+    println!("{} points passed; fewer than 100 times: {}", total.points.len(), rare.join(", "));
+    println!("{} broken", total.broken.len());
+    total.broken.iter().for_each(|text| println!("  {text}"));
+    if total.broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Keeps a worker going: a release build aborts where the product panics, and the seeds behind that one still run.
+fn supervise(start: u64, end: u64, jobs: u64, extra: &[String], sender: &std::sync::mpsc::Sender<String>) {
+    let program = std::env::current_exe().expect("the program knows where it is");
+    let mut next = start;
+    while next < end {
+        let mut command = Command::new(&program);
+        command.args(["--worker", "--start", &next.to_string(), "--seeds", &(end - next).to_string()]);
+        command.args(["--jobs", &jobs.to_string()]);
+        command.args(extra);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program can start itself");
+        let errors = child.stderr.take().expect("piped");
+        let errors = std::thread::spawn(move || {
+            BufReader::new(errors).lines().map_while(Result::ok).take(40).collect::<Vec<_>>().join(" | ")
+        });
+        for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
+            if let Some(seed) = line.strip_prefix("seed ").and_then(|l| l.split(' ').next()).and_then(|s| s.parse::<u64>().ok()) {
+                next = seed + jobs;
+            }
+            let _ = sender.send(line);
+        }
+        let status = child.wait().expect("the worker was started here");
+        let text = errors.join().expect("reading does not panic");
+        if !status.success() {
+            let _ = sender.send(format!("seed {next} hash 0 BROKEN ShouldNotBeTriggered: {text}"));
+            next += jobs;
+        }
+        if status.success() {
+            break;
+        }
+    }
+}

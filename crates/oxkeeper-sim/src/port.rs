@@ -1,0 +1,137 @@
+//! The client port of a simulated server: bytes to requests and the order of one connection, as the edge has it. Reads wait
+//! while the core owes an answer; everything leaves in order.
+
+use crate::network::ConnKey;
+use bytes::Bytes;
+use oxkeeper_proto::client::{ConnectRequest, ReplyHeader, RequestHeader};
+use oxkeeper_proto::frame::{self, Frame};
+use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_replica::pipeline::route::{Route, route};
+use oxkeeper_replica::state::Caller;
+use oxkeeper_replica::{Options, State, Submitted, WatchTable};
+use oxkeeper_types::limits::CONNECTION_REQUESTS_MAX;
+use oxkeeper_types::{ConnId, ErrorCode, Id, SessionId, Zxid};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+const FRAME_BYTES_MAX: usize = 1 << 20;
+
+/// One client connection.
+pub struct Port {
+    pub key: ConnKey,
+    pub session: SessionId,
+    pub auth: Arc<[Id]>,
+    phase: Phase,
+    pending: Vec<u8>,
+    /// Requests that the core has and has not answered.
+    pub in_core: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Fresh,
+    Handshaking,
+    Established,
+    Closing,
+}
+
+/// What comes of the bytes of a connection.
+pub enum Taken {
+    Connect(ConnectRequest),
+    Submit(Submitted),
+    /// An answer that leaves at once.
+    Answer(Vec<u8>),
+    /// Close it: the client broke a rule.
+    Close,
+    /// Nothing that can be taken now.
+    Nothing,
+}
+
+impl Port {
+    pub fn new(key: ConnKey) -> Port {
+        let auth: Arc<[Id]> = Arc::new([Id::new("ip", "10.0.1.1")]);
+        Port { key, session: SessionId::NONE, auth, phase: Phase::Fresh, pending: Vec::new(), in_core: 0 }
+    }
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+    }
+    pub fn establish(&mut self, session: SessionId) {
+        self.session = session;
+        self.phase = Phase::Established;
+    }
+    pub fn close(&mut self) {
+        self.phase = Phase::Closing;
+    }
+    pub fn is_established(&self) -> bool {
+        self.phase == Phase::Established
+    }
+
+    /// Takes the next request, if its turn has come.
+    pub fn take(&mut self, conn: ConnId, options: &Options, state: &State, watches: &RefCell<WatchTable>) -> Taken {
+        if !matches!(self.phase, Phase::Fresh | Phase::Established) {
+            return Taken::Nothing;
+        }
+        let (consumed, taken) = match frame::next(&self.pending, FRAME_BYTES_MAX) {
+            Frame::Partial { .. } => return Taken::Nothing,
+            Frame::BadLength(_) => return Taken::Close,
+            Frame::Whole { body, consumed } if self.phase == Phase::Fresh => {
+                match ConnectRequest::read(&mut Reader::new(body, FRAME_BYTES_MAX)) {
+                    Ok(request) => (consumed, Taken::Connect(request)),
+                    Err(_) => return Taken::Close,
+                }
+            }
+            Frame::Whole { body, consumed } => match self.request(conn, body, options, state, watches) {
+                Some(taken) => (consumed, taken),
+                None => return Taken::Nothing,
+            },
+        };
+        self.pending.drain(..consumed);
+        match &taken {
+            Taken::Connect(_) => {
+                self.phase = Phase::Handshaking;
+                self.in_core += 1;
+            }
+            Taken::Submit(_) => self.in_core += 1,
+            _ => {}
+        }
+        taken
+    }
+
+    fn request(
+        &self,
+        conn: ConnId,
+        body: &[u8],
+        options: &Options,
+        state: &State,
+        watches: &RefCell<WatchTable>,
+    ) -> Option<Taken> {
+        let mut r = Reader::new(body, FRAME_BYTES_MAX);
+        let Ok(header) = RequestHeader::read(&mut r) else { return Some(Taken::Close) };
+        match route(header.op) {
+            Route::Submit(op) => (self.in_core < CONNECTION_REQUESTS_MAX).then(|| {
+                Taken::Submit(Submitted {
+                    conn,
+                    session: self.session,
+                    xid: header.xid,
+                    op,
+                    body: Bytes::copy_from_slice(r.remaining()),
+                    auth: self.auth.clone(),
+                })
+            }),
+            _ if self.in_core > 0 => None,
+            Route::Read(op) => {
+                let caller = Caller { conn, session: self.session, auth: &self.auth };
+                let mut out = Vec::new();
+                state.read(options, &caller, watches, header.xid, op, r.remaining(), &mut out);
+                Some(Taken::Answer(out))
+            }
+            Route::Auth | Route::Sasl => {
+                let mut out = Vec::new();
+                let reply = ReplyHeader { xid: header.xid, zxid: Zxid::ZERO, error: ErrorCode::Ok.number() };
+                frame::append(&mut out, |b| reply.write(&mut Writer::new(b)));
+                Some(Taken::Answer(out))
+            }
+            Route::Refuse => Some(Taken::Close),
+        }
+    }
+}

@@ -1,0 +1,713 @@
+//! The world: one queue of events in the order of (time, number), servers, clients, the network between them, and whoever
+//! watches. Nothing here depends on the order of a hash map, on a clock or on a thread: a seed is a run.
+
+use crate::check::Checks;
+use crate::fault::{self, Fault, Undo};
+use crate::host::{ElectionPeer, Host, Job, LeaderDial, Running, Work, load_image};
+use crate::network::{ConnKey, Kind, Message, Network, Node, Side};
+use crate::port::{Port, Taken};
+use crate::random::Random;
+use crate::swarm::RunOptions;
+use crate::transcript::{Transcript, Who};
+use crate::workload::Client;
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_replica::Input;
+use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
+use oxkeeper_tree::ImageId;
+use oxkeeper_types::ensemble::Ensemble;
+use oxkeeper_types::persist::Persist;
+use oxkeeper_types::{ConnId, ServerId, Zxid};
+use oxkeeper_zab::{Input as ZabInput, LinkId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// Microseconds a dial to a silent machine takes to fail.
+const DIAL_TIMEOUT_US: u64 = 2_000_000;
+/// Tries of a learner to reach its leader, and microseconds between them (reference `Learner.connectToLeader`).
+const LEADER_DIALS_MAX: u32 = 5;
+const LEADER_DIAL_PAUSE_US: u64 = 100_000;
+/// Microseconds before a process is started again by whatever supervises it.
+const RESTART_US: u64 = 1_500_000;
+
+/// More events at one instant are a loop.
+const STEPS_AT_ONCE_MAX: u64 = 100_000;
+
+pub enum Event {
+    /// The head of a pipe is due.
+    Arrive(ConnKey, Side),
+    /// For the process with this life.
+    Server(usize, u64, ServerEvent),
+    Start(usize),
+    Resume(usize),
+    Client(usize, u64, ClientEvent),
+    Fault(usize),
+    Undo(Undo),
+}
+
+pub enum ServerEvent {
+    Wake,
+    Apply,
+    DiskDone,
+    SnapshotWritten,
+    ReadHistory { link: LinkId, after: Zxid },
+    ImageSent(ImageId),
+    LeaderDialled { number: u64 },
+    ElectionDialled { peer: ServerId, refused: bool },
+    Message { kind: Kind, name: u64, key: ConnKey, message: Message },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientEvent {
+    /// Look at the clock: pings, silence, the next request.
+    Tick,
+    /// Try to connect to the next server.
+    Connect,
+    /// The attempt that began a while ago comes to its end.
+    Dialled { server: usize },
+}
+
+/// How a process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crash {
+    /// The machine goes on: what was written stays in its page cache, its peers are told at once.
+    Killed,
+    /// What was not synced may be gone; nobody is told.
+    Power(Loss),
+}
+
+struct Entry {
+    at: u64,
+    number: u64,
+    event: Event,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Entry) -> bool {
+        self.number == other.number
+    }
+}
+impl Eq for Entry {}
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Entry) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Entry {
+    fn cmp(&self, other: &Entry) -> std::cmp::Ordering {
+        (self.at, self.number).cmp(&(other.at, other.number))
+    }
+}
+
+pub struct World {
+    pub now: u64,
+    pub options: RunOptions,
+    pub ensemble: Ensemble,
+    pub hosts: Vec<Host>,
+    pub clients: Vec<Client>,
+    pub net: Network,
+    pub check: Checks,
+    pub trace: Transcript,
+    pub faults: Vec<(u64, Fault)>,
+    pub(crate) random: Random,
+    pub(crate) disk_random: Random,
+    queue: BinaryHeap<Reverse<Entry>>,
+    numbers: u64,
+    /// Events since time passed.
+    steps_here: u64,
+    pub(crate) next_name: u64,
+    /// Faults are over: nothing may fail from here on.
+    pub healed: bool,
+    /// How often each point of a server's work was passed.
+    pub points: BTreeMap<&'static str, u64>,
+}
+
+impl World {
+    pub fn new(options: RunOptions, readable: bool) -> World {
+        let seed = options.seed;
+        let (servers, clients) = (options.servers(), options.clients);
+        let net = Network::new(servers + clients, options.network_delay_us, Random::new(seed, "network"));
+        let hosts: Vec<Host> = (0..servers).map(|n| Host::new(n, &options)).collect();
+        let faults = fault::plan(&options);
+        let mut world = World {
+            now: 0,
+            ensemble: options.ensemble(),
+            hosts,
+            clients: (0..clients).map(|n| Client::new(n, &options)).collect(),
+            net,
+            check: Checks::new(&options),
+            trace: Transcript::new(readable),
+            faults,
+            random: Random::new(seed, "world"),
+            disk_random: Random::new(seed, "disk"),
+            queue: BinaryHeap::new(),
+            numbers: 0,
+            steps_here: 0,
+            next_name: 1,
+            healed: false,
+            points: BTreeMap::new(),
+            options,
+        };
+        for n in 0..servers {
+            let at = world.random.below(50_000);
+            world.hosts[n].start_scheduled = true;
+            world.at(at, Event::Start(n));
+        }
+        for n in 0..clients {
+            let at = 20_000 + world.random.below(2_000_000);
+            world.at(at, Event::Client(n, 0, ClientEvent::Connect));
+        }
+        for n in 0..world.faults.len() {
+            if !world.options.faults_skipped.contains(&n) {
+                let at = world.faults[n].0;
+                world.at(at, Event::Fault(n));
+            }
+        }
+        world
+    }
+
+    pub fn at(&mut self, at: u64, event: Event) {
+        self.numbers += 1;
+        self.queue.push(Reverse(Entry { at: at.max(self.now), number: self.numbers, event }));
+    }
+    pub fn after(&mut self, us: u64, event: Event) {
+        self.at(self.now + us, event);
+    }
+    fn server_after(&mut self, us: u64, h: usize, event: ServerEvent) {
+        let life = self.hosts[h].life;
+        self.after(us, Event::Server(h, life, event));
+    }
+    pub(crate) fn name(&mut self) -> u64 {
+        self.next_name += 1;
+        self.next_name
+    }
+    pub fn client_node(&self, client: usize) -> Node {
+        self.hosts.len() + client
+    }
+
+    /// Goes on until `until`, or until a rule was broken. True where nothing was.
+    pub fn run_until(&mut self, until: u64) -> bool {
+        while self.check.violation.is_none() {
+            match self.queue.peek() {
+                Some(Reverse(entry)) if entry.at <= until => {}
+                _ => break,
+            }
+            let Reverse(Entry { at, event, .. }) = self.queue.pop().expect("looked at above");
+            self.steps_here = if at == self.now { self.steps_here + 1 } else { 0 };
+            if self.steps_here > STEPS_AT_ONCE_MAX {
+                self.check.fail("Standstill", format!("{STEPS_AT_ONCE_MAX} events without time passing"));
+            }
+            self.now = at;
+            self.check.now = at;
+            self.handle(event);
+            self.schedule_pipes();
+        }
+        self.now = self.now.max(until);
+        self.check.violation.is_none()
+    }
+
+    pub(crate) fn schedule_pipes(&mut self) {
+        let mut due = std::mem::take(&mut self.net.due);
+        for (at, key, side) in due.drain(..) {
+            self.at(at, Event::Arrive(key, side));
+        }
+        self.net.due = due;
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Arrive(key, side) => {
+                if let Some((node, kind, name, message)) = self.net.arrive(self.now, key, side) {
+                    if node < self.hosts.len() {
+                        self.on_server_event(node, ServerEvent::Message { kind, name, key, message });
+                    } else {
+                        self.on_client_message(node - self.hosts.len(), name, message);
+                    }
+                }
+            }
+            Event::Server(h, life, event) => {
+                if self.hosts[h].life == life {
+                    self.on_server_event(h, event);
+                }
+            }
+            Event::Start(h) => self.start(h),
+            Event::Resume(h) => self.resume(h),
+            Event::Client(c, generation, event) => {
+                if self.clients[c].generation == generation {
+                    self.on_client_event(c, event);
+                }
+            }
+            Event::Fault(n) => self.inject(n),
+            Event::Undo(undo) => self.undo(undo),
+        }
+    }
+
+    // ---- servers
+
+    fn on_server_event(&mut self, h: usize, event: ServerEvent) {
+        if self.hosts[h].running.is_none() {
+            return;
+        }
+        if self.hosts[h].paused {
+            self.hosts[h].deferred.push(event);
+            return;
+        }
+        match event {
+            ServerEvent::Wake => self.on_wake(h),
+            ServerEvent::Apply => self.apply(h),
+            ServerEvent::DiskDone => self.on_disk_done(h),
+            ServerEvent::SnapshotWritten => {
+                let zxid = self.hosts[h].write_snapshot();
+                self.input(h, Input::SnapshotDone { zxid });
+            }
+            ServerEvent::ReadHistory { link, after } => {
+                let txns = self.hosts[h].read_history(after);
+                self.input(h, Input::Peer(ZabInput::HistoryRead { link, after, txns }));
+            }
+            ServerEvent::ImageSent(image) => self.input(h, Input::ImageSent { image }),
+            ServerEvent::LeaderDialled { number } => self.on_leader_dialled(h, number),
+            ServerEvent::ElectionDialled { peer, refused } => self.on_election_dialled(h, peer, refused),
+            ServerEvent::Message { kind, name, key, message } => match kind {
+                Kind::Client => self.on_client_bytes(h, ConnId(name), message),
+                Kind::Quorum => self.on_link_message(h, LinkId(name), message),
+                Kind::Election => self.on_election_message(h, key, message),
+            },
+        }
+        self.settle(h);
+    }
+
+    pub(crate) fn start(&mut self, h: usize) {
+        let host = &mut self.hosts[h];
+        host.start_scheduled = false;
+        if host.running.is_some() {
+            return;
+        }
+        host.life += 1;
+        match host.start(&self.options, &self.ensemble, self.now) {
+            Ok(()) => {
+                let running = self.hosts[h].running.as_ref().expect("it was just started");
+                let last = running.state.tree.last_processed();
+                let detail = || format!("at zxid {last}, log {:?}", running.shadow.last());
+                self.trace.note(self.now, Who::Server(h), "start", &[last.0], detail);
+                for (key, side) in std::mem::take(&mut self.hosts[h].silent) {
+                    self.net.tell_closed(self.now, key, side);
+                }
+                self.check.on_start(h, self.hosts[h].running.as_ref().expect("started"));
+                self.begin(h);
+                self.settle(h);
+            }
+            Err(error) => {
+                self.trace.note(self.now, Who::Server(h), "start failed", &[], || error.to_string());
+                if self.healed || !self.hosts[h].disk_full {
+                    self.check.fail("recovery", format!("server {} cannot start: {error}", h + 1));
+                }
+                self.restart_after(h, RESTART_US);
+            }
+        }
+    }
+
+    pub(crate) fn restart_after(&mut self, h: usize, us: u64) {
+        if !self.hosts[h].start_scheduled {
+            self.hosts[h].start_scheduled = true;
+            self.after(us, Event::Start(h));
+        }
+    }
+
+    /// The process ends here and now. What the disk was doing gets as far as it gets.
+    pub(crate) fn crash(&mut self, h: usize, crash: Crash) {
+        let host = &mut self.hosts[h];
+        let Some(running) = &mut host.running else { return };
+        self.trace.note(self.now, Who::Server(h), "crash", &[], || format!("{crash:?}"));
+        let (job, writing) = (running.job.take(), running.snapshot.is_some());
+        if job.is_some() || writing {
+            host.disk.fail_call(self.disk_random.between(1, 14), DiskFault::Stop);
+            if let Some(job) = job {
+                let _ = host.carry_out_job(&self.options, job);
+            }
+            if writing {
+                let _ = host.write_snapshot();
+            }
+        }
+        let running = host.running.take().expect("looked at above");
+        host.life += 1;
+        host.deferred.clear();
+        host.armed = None;
+        host.paused = false;
+        match crash {
+            Crash::Killed => host.disk.crash(Loss::Nothing),
+            Crash::Power(loss) => host.disk.crash(loss),
+        }
+        let elections = running.election.values().filter_map(|peer| peer.conn);
+        let clients = running.ports.values().map(|port| (port.key, 1));
+        let conns: Vec<(ConnKey, Side)> = running.links.values().copied().chain(elections).chain(clients).collect();
+        drop(running);
+        for (key, side) in conns {
+            if crash == Crash::Killed {
+                self.net.close(self.now, key, side);
+            } else if self.net.silence(key, side) {
+                self.hosts[h].silent.push((key, side));
+            }
+        }
+        self.check.on_crash(h);
+    }
+
+    fn resume(&mut self, h: usize) {
+        if !self.hosts[h].paused {
+            return;
+        }
+        self.trace.note(self.now, Who::Server(h), "resume", &[], String::new);
+        self.hosts[h].paused = false;
+        for event in std::mem::take(&mut self.hosts[h].deferred) {
+            self.on_server_event(h, event);
+        }
+    }
+    pub(crate) fn pause(&mut self, h: usize, us: u64) {
+        if self.hosts[h].running.is_some() && !self.hosts[h].paused {
+            self.hosts[h].paused = true;
+            self.after(us, Event::Resume(h));
+        }
+    }
+
+    fn on_wake(&mut self, h: usize) {
+        let now = self.hosts[h].clock.now(self.now);
+        let running = self.hosts[h].running.as_mut().expect("events go to processes");
+        running.wake_at = u64::MAX;
+        if now.monotonic >= running.replica.next_deadline() {
+            self.input(h, Input::Tick);
+        }
+    }
+
+    /// The clock wakes a server when it has something to do.
+    pub(crate) fn schedule_wake(&mut self, h: usize) {
+        let host = &mut self.hosts[h];
+        let Some(running) = &mut host.running else { return };
+        let at = host.clock.when(running.replica.next_deadline()).max(self.now + 1);
+        if at < running.wake_at {
+            running.wake_at = at;
+            let life = host.life;
+            self.at(at, Event::Server(h, life, ServerEvent::Wake));
+        }
+    }
+
+    /// The core applies what is committed a little later, so that inputs that come at once are taken together.
+    pub(crate) fn schedule_apply(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        if running.replica.has_committed() && !running.apply_scheduled {
+            running.apply_scheduled = true;
+            let us = self.random.below(40);
+            self.server_after(us, h, ServerEvent::Apply);
+        }
+    }
+
+    // ---- disk
+
+    pub(crate) fn start_disk(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        if running.job.is_some() || running.work.is_empty() {
+            return;
+        }
+        let mut batch = Vec::new();
+        while let Some(Work::Persist(_)) = running.work.front() {
+            let Some(Work::Persist(request)) = running.work.pop_front() else { unreachable!("looked at above") };
+            let ends = matches!(request, Persist::TruncateLog { .. });
+            batch.push(request);
+            if ends {
+                break;
+            }
+        }
+        let job = if batch.is_empty() {
+            match running.work.pop_front() {
+                Some(Work::Install { zxid, bytes, tree }) => Job::Install { zxid, bytes, tree },
+                _ => unreachable!("an empty batch means that something else is first"),
+            }
+        } else {
+            Job::Batch(batch)
+        };
+        running.job = Some(job);
+        let us = self.disk_random.around(self.options.disk_sync_us) * self.hosts[h].disk_slowness;
+        self.server_after(us, h, ServerEvent::DiskDone);
+    }
+
+    fn on_disk_done(&mut self, h: usize) {
+        let running = self.hosts[h].running.as_mut().expect("events go to processes");
+        let Some(job) = running.job.take() else { return };
+        let (before, after) = match &job {
+            Job::Batch(_) => ("before the disk works", "after the disk has worked"),
+            Job::Install { .. } => ("before an image is installed", "after an image was installed"),
+        };
+        if self.point(h, before) {
+            return;
+        }
+        match self.hosts[h].carry_out_job(&self.options, job) {
+            Ok(inputs) => {
+                if self.point(h, after) {
+                    return;
+                }
+                for input in inputs {
+                    self.note_durable(h, &input);
+                    self.input(h, input);
+                    if self.hosts[h].running.is_none() {
+                        return;
+                    }
+                }
+                self.start_disk(h);
+            }
+            Err(error) => {
+                self.trace.note(self.now, Who::Server(h), "disk failed", &[], || error.to_string());
+                self.crash(h, Crash::Killed);
+                self.restart_after(h, RESTART_US);
+            }
+        }
+    }
+
+    pub(crate) fn write_snapshot_later(&mut self, h: usize) {
+        let us = self.disk_random.around(self.options.disk_sync_us * 20);
+        self.server_after(us, h, ServerEvent::SnapshotWritten);
+    }
+    pub(crate) fn read_history_later(&mut self, h: usize, link: LinkId, after: Zxid) {
+        let us = self.disk_random.around(self.options.disk_sync_us);
+        self.server_after(us, h, ServerEvent::ReadHistory { link, after });
+    }
+    pub(crate) fn image_sent_later(&mut self, h: usize, image: ImageId) {
+        let us = self.random.around(2_000);
+        self.server_after(us, h, ServerEvent::ImageSent(image));
+    }
+
+    // ---- quorum port
+
+    fn index_of(&self, server: ServerId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == server)
+    }
+    fn reachable(&self, from: Node, to: Node) -> bool {
+        !self.net.is_cut(from, to) && !self.net.is_cut(to, from)
+    }
+
+    pub(crate) fn dial_leader(&mut self, h: usize, leader: ServerId) {
+        let number = self.name();
+        let running = self.hosts[h].running.as_mut().expect("outputs come from processes");
+        running.dial = Some(LeaderDial { leader, number, attempts: 0 });
+        self.dial_leader_once(h, leader, number, 0);
+    }
+
+    fn dial_leader_once(&mut self, h: usize, leader: ServerId, number: u64, pause_us: u64) {
+        let us = match self.index_of(leader) {
+            Some(to) if self.reachable(h, to) => self.net.delay(h, to) + self.net.delay(to, h),
+            _ => DIAL_TIMEOUT_US,
+        };
+        self.server_after(pause_us + us, h, ServerEvent::LeaderDialled { number });
+    }
+
+    fn on_leader_dialled(&mut self, h: usize, number: u64) {
+        let running = self.hosts[h].running.as_mut().expect("events go to processes");
+        let Some(dial) = running.dial.as_mut().filter(|dial| dial.number == number) else { return };
+        dial.attempts += 1;
+        let (leader, attempts) = (dial.leader, dial.attempts);
+        let listens = self.index_of(leader).filter(|to| {
+            self.reachable(h, *to) && self.hosts[*to].running.as_ref().is_some_and(|leader| leader.listening)
+        });
+        match listens {
+            Some(to) => {
+                self.hosts[h].running.as_mut().expect("as above").dial = None;
+                let names = [self.name(), self.name()];
+                let key = self.net.open(Kind::Quorum, [h, to], names);
+                let [mine, theirs] = names.map(LinkId);
+                self.running(h).links.insert(mine, (key, 0));
+                self.running(to).links.insert(theirs, (key, 1));
+                self.event_now(to, Input::Peer(ZabInput::LearnerConnected { link: theirs }));
+                self.input(h, Input::Peer(ZabInput::LeaderConnected { link: mine }));
+            }
+            None if attempts < LEADER_DIALS_MAX => self.dial_leader_once(h, leader, number, LEADER_DIAL_PAUSE_US),
+            None => {
+                self.hosts[h].running.as_mut().expect("as above").dial = None;
+                self.input(h, Input::Peer(ZabInput::LeaderUnreachable { leader }));
+            }
+        }
+    }
+
+    fn running(&mut self, h: usize) -> &mut Running {
+        self.hosts[h].running.as_mut().expect("the caller knows that the process runs")
+    }
+
+    /// For another server than the one whose event is being handled.
+    fn event_now(&mut self, h: usize, input: Input) {
+        match input {
+            Input::Peer(ZabInput::LearnerConnected { link }) if self.hosts[h].paused => {
+                // The kernel has taken the connection; the process hears of it when it goes on.
+                let key = self.running(h).links[&link].0;
+                let message = ServerEvent::Message { kind: Kind::Quorum, name: link.0, key, message: Message::Bytes(vec![]) };
+                self.hosts[h].deferred.push(message);
+            }
+            Input::Peer(ZabInput::ElectionLink { .. }) if self.hosts[h].paused => {}
+            input => {
+                self.input(h, input);
+                self.settle(h);
+            }
+        }
+    }
+
+    fn on_link_message(&mut self, h: usize, link: LinkId, message: Message) {
+        if !self.running(h).links.contains_key(&link) {
+            return;
+        }
+        let input = match message {
+            Message::Packet(packet) => {
+                match &packet {
+                    Packet::Snap { zxid } => drop(self.running(h).snaps.insert(link, *zxid)),
+                    Packet::LeaderInfo { epoch, .. } => self.running(h).offered = Some(*epoch),
+                    _ => {}
+                }
+                ZabInput::Packet { link, packet }
+            }
+            Message::Image(bytes) => return self.install(h, link, bytes),
+            Message::Closed => {
+                let running = self.running(h);
+                running.links.remove(&link);
+                running.snaps.remove(&link);
+                ZabInput::LinkClosed { link }
+            }
+            // A connection that was taken while the process was stopped.
+            Message::Bytes(_) => ZabInput::LearnerConnected { link },
+            Message::Notification(_) => unreachable!("notifications go over the election port"),
+        };
+        self.input(h, Input::Peer(input));
+    }
+
+    fn install(&mut self, h: usize, link: LinkId, bytes: Vec<u8>) {
+        let Some(zxid) = self.running(h).snaps.remove(&link) else { return };
+        let Some(tree) = load_image(&self.options, &bytes) else {
+            return self.check.fail("image", format!("server {} cannot load the image at {zxid} that it got", h + 1));
+        };
+        let mut tree = tree;
+        tree.set_last_processed(zxid);
+        self.running(h).work.push_back(Work::Install { zxid, bytes, tree });
+        self.start_disk(h);
+    }
+
+    // ---- election port
+
+    pub(crate) fn dial_election(&mut self, h: usize, peer: ServerId) {
+        let entry = self.running(h).election.entry(peer).or_default();
+        if entry.dialling || entry.conn.is_some() {
+            return;
+        }
+        entry.dialling = true;
+        let to = self.index_of(peer);
+        let (us, refused) = match to {
+            Some(to) if self.reachable(h, to) => {
+                let up = self.hosts[to].running.is_some() || !self.hosts[to].silent.is_empty();
+                (self.net.delay(h, to) + self.net.delay(to, h), !up)
+            }
+            _ => (DIAL_TIMEOUT_US, true),
+        };
+        self.server_after(us, h, ServerEvent::ElectionDialled { peer, refused });
+    }
+
+    fn on_election_dialled(&mut self, h: usize, peer: ServerId, refused: bool) {
+        self.running(h).election.entry(peer).or_default().dialling = false;
+        if self.running(h).election[&peer].conn.is_some() {
+            return;
+        }
+        let to = self.index_of(peer).filter(|to| !refused && self.reachable(h, *to) && self.hosts[*to].running.is_some());
+        let Some(to) = to else {
+            return self.input(h, Input::Peer(ZabInput::ElectionLink { peer, up: false }));
+        };
+        let me = self.hosts[h].id;
+        let stale = self.running(to).election.entry(me).or_default().conn.take();
+        if let Some((key, side)) = stale {
+            // It has not heard yet that the old one is gone.
+            self.net.close(self.now, key, side);
+        }
+        let lives = [self.hosts[h].life, self.hosts[to].life];
+        let key = self.net.open(Kind::Election, [h, to], lives);
+        self.running(h).election.entry(peer).or_default().conn = Some((key, 0));
+        self.running(to).election.entry(me).or_default().conn = Some((key, 1));
+        for (at, of, side) in [(h, peer, 0), (to, me, 1)] {
+            let last = self.running(at).election[&of].last.clone();
+            if let Some(notification) = last {
+                self.net.send(self.now, key, side, Message::Notification(notification));
+            }
+        }
+        self.event_now(to, Input::Peer(ZabInput::ElectionLink { peer: me, up: true }));
+        if self.hosts[h].running.is_some() {
+            self.input(h, Input::Peer(ZabInput::ElectionLink { peer, up: true }));
+        }
+    }
+
+    fn on_election_message(&mut self, h: usize, key: ConnKey, message: Message) {
+        let peer = self.running(h).election.iter().find(|(_, p): &(_, &ElectionPeer)| p.conn.is_some_and(|c| c.0 == key));
+        let Some(peer) = peer.map(|(id, _)| *id) else { return };
+        match message {
+            Message::Notification(notification) => {
+                self.input(h, Input::Peer(ZabInput::Notification { from: peer, notification }));
+            }
+            Message::Closed => {
+                self.running(h).election.entry(peer).or_default().conn = None;
+                self.input(h, Input::Peer(ZabInput::ElectionLink { peer, up: false }));
+            }
+            _ => unreachable!("only notifications go over the election port"),
+        }
+    }
+
+    // ---- client port
+
+    /// A client's dial arrives. The connection's key, where the server takes it.
+    pub(crate) fn accept_client(&mut self, h: usize, client: usize, generation: u64) -> Option<ConnKey> {
+        let node = self.client_node(client);
+        if self.hosts[h].running.is_none() || !self.reachable(node, h) {
+            return None;
+        }
+        let conn = self.name();
+        let key = self.net.open(Kind::Client, [node, h], [generation, conn]);
+        self.running(h).ports.insert(ConnId(conn), Port::new(key));
+        Some(key)
+    }
+
+    fn on_client_bytes(&mut self, h: usize, conn: ConnId, message: Message) {
+        let running = self.running(h);
+        match message {
+            Message::Bytes(bytes) => {
+                let Some(port) = running.ports.get_mut(&conn) else { return };
+                port.receive(&bytes);
+                if port.is_established() {
+                    let session = port.session;
+                    self.input(h, Input::Touched(vec![session]));
+                }
+                self.pump(h, conn);
+            }
+            Message::Closed => {
+                if running.ports.remove(&conn).is_some() {
+                    running.watches.borrow_mut().close(conn);
+                    self.input(h, Input::Disconnected { conn });
+                }
+            }
+            _ => unreachable!("clients send bytes"),
+        }
+    }
+
+    /// Takes requests as long as their turn has come.
+    pub(crate) fn pump(&mut self, h: usize, conn: ConnId) {
+        loop {
+            let Some(Running { ports, replica, state, watches, .. }) = &mut self.hosts[h].running else { return };
+            let Some(port) = ports.get_mut(&conn) else { return };
+            let key = port.key;
+            match port.take(conn, replica.options(), state, watches) {
+                Taken::Nothing => return,
+                Taken::Connect(request) => self.input(h, Input::Connect { conn, request }),
+                Taken::Submit(request) => self.input(h, Input::Submit(request)),
+                Taken::Answer(bytes) => self.net.send(self.now, key, 1, Message::Bytes(bytes)),
+                Taken::Close => {
+                    self.close_port(h, conn);
+                    return self.input(h, Input::Disconnected { conn });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn close_port(&mut self, h: usize, conn: ConnId) {
+        let running = self.running(h);
+        if let Some(mut port) = running.ports.remove(&conn) {
+            port.close();
+            running.watches.borrow_mut().close(conn);
+            self.net.close(self.now, port.key, 1);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! What a server keeps from role to role: options, election, epochs, history, and what the disk owes.
+//!
+//! Owns the rule that a persist request, its book-keeping and the history change together. Must not know roles.
+
+use std::sync::Arc;
+
+use oxkeeper_types::ensemble::{Ensemble, MemberRules};
+use oxkeeper_types::persist::{Persist, TxnBytes};
+use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
+
+use crate::disk::{Disk, Reign};
+use crate::election::Election;
+use crate::epochs::Epochs;
+use crate::history::History;
+use crate::input::LinkId;
+use crate::misbehaved::Misbehaved;
+use crate::options::{Durable, ZabOptions};
+use crate::output::{LinkEnd, Output};
+use crate::quorum::Quorums;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Core {
+    pub options: ZabOptions,
+    pub election: Election,
+    pub epochs: Epochs,
+    pub history: History,
+    pub disk: Disk,
+    /// Of the present role.
+    pub reign: Reign,
+    /// Told to be committed by an established leader, or established ourselves, since the process began. Never goes back.
+    pub delivered: Zxid,
+    /// Highest number given to a request for confirmation of leadership.
+    pub confirm_number: u64,
+}
+
+impl Core {
+    pub fn new(options: ZabOptions, durable: Durable) -> Core {
+        Core {
+            election: Election::new(&options),
+            epochs: Epochs::found(durable.accepted_epoch, durable.current_epoch),
+            history: History::found(
+                durable.last_logged,
+                durable.recent_after,
+                durable.recent,
+                options.commit_log_count,
+            ),
+            options,
+            disk: Disk::default(),
+            reign: Reign::default(),
+            delivered: Zxid::ZERO,
+            confirm_number: 0,
+        }
+    }
+
+    pub fn me(&self) -> ServerId {
+        self.options.me
+    }
+    pub fn quorums(&self) -> &Arc<Quorums> {
+        self.election.quorums()
+    }
+    /// How long a server may take for a step of discovery or synchronisation.
+    pub fn init_time(&self) -> Millis {
+        Millis(self.options.tick.0 * i64::from(self.options.init_limit))
+    }
+    /// How long a server in broadcast may be silent.
+    pub fn sync_time(&self) -> Millis {
+        Millis(self.options.tick.0 * i64::from(self.options.sync_limit))
+    }
+
+    /// A leader looks after its learners twice a tick (QP094).
+    pub fn half_tick(&self) -> Millis {
+        Millis((self.options.tick.0 / 2).max(1))
+    }
+
+    pub fn append(&mut self, zxid: Zxid, txn: TxnBytes, out: &mut Vec<Output>) {
+        self.history.append(zxid, txn.clone());
+        self.disk.append(self.reign, zxid);
+        out.push(Output::Persist(Persist::Append { zxid, txn }));
+    }
+
+    /// On a learner: into the log, and into the replica's line.
+    pub fn append_proposed(&mut self, zxid: Zxid, txn: TxnBytes, out: &mut Vec<Output>) {
+        self.append(zxid, txn.clone(), out);
+        out.push(Output::Proposed { zxid, txn });
+    }
+
+    /// What stands in the log through `through` may be applied.
+    pub fn deliver(&mut self, through: Zxid, out: &mut Vec<Output>) {
+        assert!(through >= self.delivered, "delivering {through} again: {} was committed before", self.delivered);
+        self.history.commit(through);
+        self.delivered = through;
+        out.push(Output::Commit { through });
+    }
+
+    pub fn truncate(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
+        assert!(zxid >= self.delivered, "cutting at {zxid} takes back {}, which is committed", self.delivered);
+        self.history.truncate(zxid);
+        self.disk.replace(self.reign, zxid);
+        out.push(Output::Persist(Persist::TruncateLog { zxid }));
+    }
+
+    /// A leader's snapshot takes the place of our history.
+    pub fn install(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
+        assert!(zxid >= self.delivered, "a snapshot at {zxid} takes back {}, which is committed", self.delivered);
+        self.history.reset(zxid);
+        self.disk.replace(self.reign, zxid);
+        out.push(Output::Persist(Persist::InstallSnapshot { zxid }));
+    }
+
+    pub fn ask_accepted_epoch(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+        self.epochs.ask_accepted(epoch);
+        self.disk.accepted_epoch(self.reign, epoch);
+        out.push(Output::Persist(Persist::AcceptedEpoch(epoch)));
+    }
+
+    pub fn ask_current_epoch(&mut self, epoch: Epoch, out: &mut Vec<Output>) {
+        self.epochs.ask_current(epoch);
+        self.disk.current_epoch(self.reign, epoch);
+        out.push(Output::Persist(Persist::CurrentEpoch(epoch)));
+    }
+
+    /// Takes note of a configuration that is newer than what is known: a quorum is then one of both (QP044).
+    pub fn note_configuration(&mut self, ensemble: Ensemble) {
+        let known = self.election.last_seen().map_or(self.election.ensemble().version(), Ensemble::version);
+        if ensemble.version() > known {
+            let active = self.election.ensemble().clone();
+            self.election.reconfigure(active, Some(ensemble));
+        }
+    }
+
+    /// The text form, as a leader sends it. One that cannot be read is left alone, as in the reference.
+    pub fn note_configuration_text(&mut self, text: &str) {
+        if let Ok(ensemble) = Ensemble::from_text(text, MemberRules { multi_address: true }) {
+            self.note_configuration(ensemble);
+        }
+    }
+
+    /// The new epoch has a quorum, and with it the configuration that came with NEWLEADER. Without reconfiguration versions
+    /// stay as they are, or servers of the reference would take us for ahead of them (QP028).
+    pub fn activate_configuration(&mut self) {
+        if !self.options.reconfig_enabled {
+            return;
+        }
+        if let Some(seen) = self.election.last_seen().cloned() {
+            if seen.version() > self.election.ensemble().version() {
+                self.election.reconfigure(seen, None);
+            }
+        }
+    }
+}
+
+/// What a role says after an event.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Stay,
+    /// It is over, look for a leader. The reason is the one given for links that are still open.
+    Over(LinkEnd),
+}
+
+impl From<Misbehaved> for LinkEnd {
+    fn from(how: Misbehaved) -> LinkEnd {
+        LinkEnd::Misbehaved(how.to_string())
+    }
+}
+
+impl From<Result<(), LinkEnd>> for Verdict {
+    fn from(result: Result<(), LinkEnd>) -> Verdict {
+        match result {
+            Ok(()) => Verdict::Stay,
+            Err(why) => Verdict::Over(why),
+        }
+    }
+}
+
+pub(crate) fn send(link: LinkId, packet: oxkeeper_proto::quorum::Packet, out: &mut Vec<Output>) {
+    out.push(Output::Send { link, packet });
+}

@@ -1,0 +1,180 @@
+//! Phase 2 on a leader: every learner gets our history, then NEWLEADER; a quorum of ACKs establishes the epoch (paper:
+//! NEWLEADER, ACK-LD, COMMIT-LD).
+//!
+//! Owns the carrying out of a [`SyncPlan`], whenever a learner comes, and the places for observers (QP080). Must not know how
+//! the choice is made, nor how a tree is frozen or a log is read.
+
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_types::persist::TxnBytes;
+use oxkeeper_types::{Epoch, Millis, Zxid};
+
+use super::learner::State;
+use super::{Leader, Phase};
+use crate::core::{Core, send};
+use crate::input::LinkId;
+use crate::output::{LinkEnd, Output};
+use crate::quorum::AckSet;
+use crate::sync_plan::{self, Means, SyncPlan};
+
+/// Until a quorum has acknowledged NEWLEADER.
+#[derive(Clone, Debug)]
+pub(super) struct Establishing {
+    pub epoch: Epoch,
+    pub since: Millis,
+    pub acked: AckSet,
+}
+
+impl Establishing {
+    /// Whether the epoch is established. This server counts, and must be among the quorum, once currentEpoch is on its disk
+    /// (QP049).
+    pub fn is_done(&self, core: &Core) -> bool {
+        self.acked.contains(core.me()) && self.acked.has_quorum()
+    }
+}
+
+impl Leader {
+    /// All that wait for their history, observers as there are places.
+    pub(super) fn synchronise_waiting(&mut self, core: &Core, now: Millis, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Discovery(_)) {
+            return;
+        }
+        let waiting: Vec<(LinkId, Zxid)> = self
+            .learners
+            .iter()
+            .filter_map(|(link, learner)| match learner.state {
+                State::EpochAcked { last } => Some((*link, last)),
+                _ => None,
+            })
+            .collect();
+        for (link, last) in waiting {
+            let means = Means { force_snapshot: core.options.force_snapshot_sync, log: core.options.sync_from_disk };
+            let plan = sync_plan::choose(&core.history, last, means);
+            self.carry_out(core, now, link, last, plan, &[], out);
+        }
+    }
+
+    /// The log on disk was read. Between question and answer transactions were committed: plan with what is in memory now.
+    pub fn on_history_read(
+        &mut self,
+        core: &Core,
+        now: Millis,
+        link: LinkId,
+        txns: Option<&[(Zxid, TxnBytes)]>,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(learner) = self.learners.get(&link) else { return };
+        let State::Reading { last } = learner.state else { return };
+        let plan = sync_plan::choose_with_log(&core.history, last, txns, core.options.force_snapshot_sync);
+        self.carry_out(core, now, link, last, plan, txns.unwrap_or_default(), out);
+        self.synchronise_waiting(core, now, out);
+    }
+
+    /// The tree is frozen with everything through `zxid`, and the snapshot is on its way.
+    pub fn on_image_frozen(&mut self, core: &Core, now: Millis, link: LinkId, zxid: Zxid, out: &mut Vec<Output>) {
+        if !matches!(self.learners.get(&link).map(|l| &l.state), Some(State::Freezing)) {
+            return;
+        }
+        assert!(
+            zxid <= core.history.committed(),
+            "the tree is frozen at {zxid}, committed is {}",
+            core.history.committed()
+        );
+        if zxid < core.history.after() {
+            // The replica lags behind by more than memory holds. The learner may try again.
+            self.close(link, LinkEnd::RoleOver, out);
+            return;
+        }
+        self.forward_from(core, now, link, zxid, true, out);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn carry_out(
+        &mut self,
+        core: &Core,
+        now: Millis,
+        link: LinkId,
+        last: Zxid,
+        plan: SyncPlan,
+        older: &[(Zxid, TxnBytes)],
+        out: &mut Vec<Output>,
+    ) {
+        let has_place = self.has_place(core, link, plan);
+        let learner = self.learners.get_mut(&link).expect("a learner that waits for its history");
+        if !has_place {
+            learner.enter(State::EpochAcked { last }, now);
+            return;
+        }
+        match plan {
+            SyncPlan::ReadLog => {
+                learner.enter(State::Reading { last }, now);
+                out.push(Output::ReadHistory { link, after: last });
+            }
+            SyncPlan::Snap => {
+                learner.enter(State::Freezing, now);
+                out.push(Output::FreezeImage { link });
+            }
+            SyncPlan::Trunc { to } => {
+                send(link, Packet::Trunc { zxid: to }, out);
+                self.forward_from(core, now, link, to, false, out);
+            }
+            SyncPlan::Diff { behind } => {
+                send(link, Packet::Diff { zxid: core.history.committed() }, out);
+                // From the disk only what is not in memory: that is committed (ZOOKEEPER-2846, BG019).
+                for (zxid, txn) in older.iter().filter(|(z, _)| *z > behind && *z <= core.history.after()) {
+                    send_committed(link, *zxid, txn, out);
+                }
+                self.forward_from(core, now, link, behind, false, out);
+            }
+        }
+    }
+
+    /// Everything behind `behind`, then NEWLEADER, then live traffic (QP074). In one step, so nothing falls between.
+    fn forward_from(
+        &mut self,
+        core: &Core,
+        now: Millis,
+        link: LinkId,
+        behind: Zxid,
+        is_snapshot: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let epoch = self.epoch().expect("histories are sent in an agreed epoch");
+        let learner = self.learners.get_mut(&link).expect("a learner that gets its history");
+        let committed = core.history.committed();
+        for (zxid, txn) in core.history.behind(behind) {
+            if *zxid <= committed {
+                send_committed(link, *zxid, txn, out);
+            } else if !learner.observer {
+                send(link, Packet::Proposal { zxid: *zxid, txn: txn.clone() }, out);
+            }
+        }
+        let ensemble = core.election.last_seen().filter(|seen| seen.version() > core.election.ensemble().version());
+        let config = Some(ensemble.unwrap_or(core.election.ensemble()).to_string());
+        send(link, Packet::NewLeader { epoch, config }, out);
+        learner.enter(State::Syncing { is_snapshot }, now);
+    }
+
+    /// Voters always have one, and are counted (reference `LearnerSyncThrottler`). An observer without one waits; the
+    /// reference closes its link.
+    fn has_place(&self, core: &Core, link: LinkId, plan: SyncPlan) -> bool {
+        if !self.learners[&link].observer {
+            return true;
+        }
+        let wants_snapshot = plan == SyncPlan::Snap;
+        let others = self.learners.iter().filter(|(other, _)| **other != link);
+        let under_way = others.filter(|(_, learner)| match learner.state {
+            State::Freezing => wants_snapshot,
+            State::Reading { .. } => !wants_snapshot,
+            State::Syncing { is_snapshot } => is_snapshot == wants_snapshot,
+            _ => false,
+        });
+        let max = if wants_snapshot { core.options.snapshot_syncs_max } else { core.options.diff_syncs_max };
+        (under_way.count() as u64) < u64::from(max)
+    }
+}
+
+/// In synchronisation observers get pairs, too (QP073).
+fn send_committed(link: LinkId, zxid: Zxid, txn: &TxnBytes, out: &mut Vec<Output>) {
+    send(link, Packet::Proposal { zxid, txn: txn.clone() }, out);
+    send(link, Packet::Commit { zxid }, out);
+}
