@@ -2,10 +2,13 @@
 
 use crate::client::link::{Link, Notice};
 use crate::disk_thread::DiskQueue;
+use crate::peer::Peers;
 use crate::shared::{CoreEvent, Shared, lock};
 use crate::snapshot_thread::SnapshotJobs;
 use hashbrown::HashMap;
 use oxkeeper_replica::{Control, Input, Outputs, Replica};
+use oxkeeper_replica::output::Mode;
+use oxkeeper_types::persist::Persist;
 use oxkeeper_types::ConnId;
 use oxkeeper_types::limits::OUTBOX_BYTES_MAX;
 use std::sync::Arc;
@@ -21,6 +24,8 @@ pub struct CoreLoop {
     disk: Arc<DiskQueue>,
     snapshots: SnapshotJobs,
     links: HashMap<ConnId, Arc<Link>, foldhash::fast::FixedState>,
+    /// Of an ensemble.
+    peers: Option<Peers>,
     out: Outputs,
     /// Connections with something new in their outboxes, by I/O thread.
     dirty: Vec<Vec<ConnId>>,
@@ -29,12 +34,18 @@ pub struct CoreLoop {
 impl CoreLoop {
     pub fn new(shared: Arc<Shared>, replica: Replica, disk: Arc<DiskQueue>, snapshots: SnapshotJobs) -> CoreLoop {
         let dirty = shared.io.iter().map(|_| Vec::new()).collect();
-        CoreLoop { shared, replica, disk, snapshots, links: HashMap::default(), out: Outputs::default(), dirty }
+        let peers = shared.peers.clone().map(|peers| Peers::new(peers, shared.clock));
+        CoreLoop { shared, replica, disk, snapshots, links: HashMap::default(), peers, out: Outputs::default(), dirty }
     }
 
     /// Until a stop comes: then everything that was queued before it has been handed on.
     pub fn run(mut self) {
         let mut events = Vec::new();
+        if self.peers.is_some() {
+            let shared = self.shared.clone();
+            self.replica.start(&shared.handover.shared(), shared.clock.now(), &mut self.out);
+            self.hand_on();
+        }
         loop {
             let patience = self.shared.clock.until(self.replica.next_deadline()).min(PATIENCE_MAX);
             self.shared.core.take(&mut events, patience);
@@ -77,8 +88,11 @@ impl CoreLoop {
             }
         }
         drop(state);
+        // The disk first: it takes longest.
+        self.count_proposals();
         self.disk.put(&mut self.out.persist);
         self.deliver();
+        self.hand_on();
     }
 
     /// Replies and events are in their outboxes before the exclusive side is given back.
@@ -91,6 +105,27 @@ impl CoreLoop {
         drop(watches);
         self.deliver();
         drop(state);
+        self.hand_on();
+    }
+
+    /// For the disk and for the other servers.
+    fn hand_on(&mut self) {
+        self.count_proposals();
+        self.disk.put(&mut self.out.persist);
+        if let Some(peers) = &mut self.peers {
+            peers.carry_out(&mut self.out.peers);
+        }
+        self.out.clear();
+    }
+
+    fn count_proposals(&self) {
+        if self.shared.mode.get() == Mode::Leader {
+            for request in &self.out.persist {
+                if let Persist::Append { txn, .. } = request {
+                    self.shared.core_metrics.proposals.add(txn.len());
+                }
+            }
+        }
     }
 
     fn deliver(&mut self) {
@@ -124,9 +159,13 @@ impl CoreLoop {
             let (conn, notice) = match *control {
                 Control::Established { conn, session, timeout } => (conn, Notice::Established { session, timeout }),
                 Control::Close { conn, reason } => (conn, Notice::Close(reason)),
-                Control::Serve { .. } => continue,
+                Control::Serve { mode } => {
+                    self.shared.mode.set(mode);
+                    self.shared.core_metrics.proposals.reset();
+                    continue;
+                }
                 Control::Snapshot { image, zxid } => {
-                    self.snapshots.begin(image, zxid);
+                    self.snapshots.begin(image, zxid, self.shared.history.generation());
                     continue;
                 }
             };
@@ -136,8 +175,6 @@ impl CoreLoop {
                 dirty[link.thread].push(conn);
             }
         }
-        assert!(out.persist.is_empty(), "{} requests to the disk came with replies", out.persist.len());
-        out.clear();
     }
 
     /// Each I/O thread is woken at most once for all that happened.

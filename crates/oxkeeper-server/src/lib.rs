@@ -7,6 +7,7 @@
 //! | disk | the transaction log | [`disk_thread`] |
 //! | snapshot | writing snapshots, purging old files | [`snapshot_thread`] |
 //! | admin | four-letter words | [`admin`] |
+//! | peers, one per link in and out | of an ensemble: election port, quorum port | [`peer`] |
 //!
 //! [`handover`] is how the core and the I/O threads share the state; [`run`] starts and stops everything.
 
@@ -18,6 +19,7 @@ pub mod disk_thread;
 pub mod handover;
 pub mod metrics;
 pub mod options;
+pub mod peer;
 pub mod recovery;
 pub mod run;
 pub mod seed;

@@ -3,8 +3,9 @@
 use crate::options::FileOptions;
 use oxkeeper_replica::State;
 use oxkeeper_storage::log::LogWriter;
-use oxkeeper_storage::recover::{Recovered, RecoveryReport, recover};
+use oxkeeper_storage::recover::{Epochs, Recovered, RecoveryReport, recover};
 use oxkeeper_storage::{Disk, Persister, StorageResult};
+use oxkeeper_zab::Durable;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,13 +17,15 @@ pub struct Loaded {
     pub replayed: u64,
     /// The log was read without a snapshot (`snapshot.trust.empty`): one is to be written soon.
     pub snapshot_wanted: bool,
+    /// What consensus starts from; `None` for a server on its own.
+    pub durable: Option<Durable>,
     pub took: Duration,
 }
 
 /// Reads the newest good snapshot and the log behind it.
 pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
     let start = Instant::now();
-    let Recovered { tree, last, report, .. } = recover(disk.clone(), &files.dirs, &files.recover)?;
+    let Recovered { tree, last, epochs, recent, report } = recover(disk.clone(), &files.dirs, &files.recover)?;
     tell(&report);
     let (replayed, snapshot_wanted) = (report.log.transactions, report.snapshot_wanted);
     let took = start.elapsed();
@@ -33,7 +36,14 @@ pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
         took.as_millis(),
     );
     let log = LogWriter::new(disk, files.dirs.clone(), files.log.clone(), tree.last_processed());
-    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, snapshot_wanted, took })
+    let durable = epochs.map(|Epochs { accepted, current }| Durable {
+        accepted_epoch: accepted,
+        current_epoch: current,
+        last_logged: last,
+        recent: recent.txns,
+        recent_after: recent.after,
+    });
+    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, snapshot_wanted, durable, took })
 }
 
 /// Everything out of the ordinary gets a line.
@@ -73,6 +83,9 @@ fn tell(report: &RecoveryReport) {
     }
     for session in &report.stale_sessions {
         tracing::info!("removed the ephemeral nodes of session {session}, which is not in the session table");
+    }
+    for (name, epoch) in &report.epochs_derived {
+        tracing::info!("{name} was missing or behind; it is {} now", epoch.0);
     }
     for path in report.removed.iter().chain(&report.log.removed).chain(&report.initialize_markers) {
         tracing::info!("removed {}", path.display());

@@ -6,13 +6,16 @@ use crate::client::io_thread::{IoThread, WAKER};
 use crate::client::throttle::Gate;
 use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
-use crate::disk_thread::{self, DiskQueue};
+use crate::disk_thread::{DiskQueue, DiskThread};
 use crate::handover::Handover;
 use crate::options::FileOptions;
+use crate::peer::poll_thread::{self, Listeners, PollThread};
+use crate::peer::{PeerOptions, PeerShared, ServerSide};
 use crate::recovery::{self, Loaded};
 use crate::settings::Settings;
-use crate::shared::{CoreEvent, IoHandle, Shared};
+use crate::shared::{CoreEvent, CoreQueue, History, IoHandle, Shared, SharedMode};
 use crate::snapshot_thread::{self, SnapshotJobs};
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Replica, WatchTable};
 use oxkeeper_storage::{DirLock, Disk, StorageError};
 use std::io;
@@ -31,6 +34,7 @@ pub struct Running {
     core: JoinHandle<()>,
     disk_thread: JoinHandle<()>,
     snapshot_thread: JoinHandle<()>,
+    peer_thread: Option<JoinHandle<()>>,
     /// Where clients connect; `None` where there is no client port.
     pub client_address: Option<SocketAddr>,
 }
@@ -42,15 +46,21 @@ pub enum StartError {
     Storage(#[from] StorageError),
     #[error("cannot listen on {address}: {error}; is another server running there?")]
     Listen { address: SocketAddr, error: io::Error },
+    #[error("{0}; is another server running there?")]
+    PeerPort(io::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
 }
+
+/// Exit code for a port between servers that is taken (reference `ExitCode.UNABLE_TO_BIND_QUORUM_PORT`).
+const EXIT_PEER_PORT: i32 = 14;
 
 impl StartError {
     /// As the reference's `ExitCode` where it has one.
     pub fn exit_code(&self) -> i32 {
         match self {
             StartError::Storage(error) => error.exit_code(),
+            StartError::PeerPort(_) => EXIT_PEER_PORT,
             _ => 1,
         }
     }
@@ -58,11 +68,16 @@ impl StartError {
 
 /// Recovers the state, opens the ports and starts the threads.
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
-    let Settings { replica: options, edge, files } = settings;
+    let Settings { replica: options, edge, files, ensemble } = settings;
     let clock = Clock::default();
-    let Loaded { state, persister, replayed, snapshot_wanted, took } = recovery::load(disk.clone(), &files)?;
+    let Loaded { state, persister, replayed, snapshot_wanted, durable, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
-    let replica = Replica::new(options.clone(), &state, replayed, snapshot_wanted, now);
+    let replica = match (&ensemble, durable) {
+        (Some(ensemble), Some(durable)) => {
+            Replica::of_ensemble(options.clone(), ensemble.zab.clone(), durable, &state, replayed, now)
+        }
+        _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
+    };
     let mut listener = match edge.client_address {
         None => None,
         Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),
@@ -79,6 +94,21 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         handles.push(IoHandle { inbox: Mutex::default(), waker, metrics: Default::default() });
         polls.push(poll);
     }
+    let core: Arc<CoreQueue> = Arc::default();
+    let queue = Arc::new(DiskQueue::default());
+    let history = Arc::new(History::default());
+    history.synced.store(state.tree.last_processed().0, Relaxed);
+    let handover = Arc::new(Handover::new(state));
+    let mode = if ensemble.is_some() { Mode::Looking } else { Mode::Standalone };
+    let (peers, peer_thread) = match &ensemble {
+        None => (None, None),
+        Some(ensemble) => {
+            let (handover, history, queue) = (handover.clone(), history.clone(), queue.clone());
+            let server = ServerSide { handover, history, queue, disk: disk.clone(), files: files.clone() };
+            let (peers, thread) = open_peer_ports(ensemble.peers.clone(), core.clone(), server)?;
+            (Some(peers), Some(thread))
+        }
+    };
     let info = ServerInfo {
         client_port: client_address.map_or(-1, |a| i32::from(a.port())),
         secure_client_port: -1,
@@ -86,14 +116,18 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         data_log_dir: absolute(&files.dirs.logs),
         listen_backlog: edge.listen_backlog,
         version: crate::version_text(),
+        ensemble: ensemble.map(|ensemble| ensemble.info),
     };
     let (admin, commands) = channel();
     let (jobs, snapshot_jobs) = channel();
     let seed = options.seed;
     let shared = Arc::new(Shared {
-        handover: Handover::new(state),
+        handover,
         watches: Mutex::new(WatchTable::with_seed(seed)),
-        core: Default::default(),
+        core,
+        mode: SharedMode::new(mode),
+        history,
+        peers,
         io: handles,
         core_metrics: Default::default(),
         admission: Mutex::default(),
@@ -109,10 +143,10 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         edge,
     });
     shared.core_metrics.startup_ms.add(took.as_millis() as u64);
-    let queue = Arc::new(DiskQueue::default());
     let disk_thread = {
-        let (shared, queue, slow, batch_max) = (shared.clone(), queue.clone(), files.slow_sync, files.batch_max);
-        Builder::new().name("disk".into()).spawn(move || disk_thread::run(shared, queue, persister, batch_max, slow))?
+        let (shared, queue, disk, files) = (shared.clone(), queue.clone(), disk.clone(), files.clone());
+        let thread = DiskThread { shared, queue, persister, disk, files };
+        Builder::new().name("disk".into()).spawn(move || thread.run())?
     };
     let snapshot_thread = {
         let shared = shared.clone();
@@ -133,7 +167,25 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
         io.push(Builder::new().name(format!("io-{index}")).spawn(move || thread.run())?);
     }
-    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, client_address })
+    let peer_thread = match peer_thread {
+        None => None,
+        Some(thread) => Some(Builder::new().name("peers".into()).spawn(move || thread.run())?),
+    };
+    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, peer_thread, client_address })
+}
+
+/// Opens the election port and the quorum port. Nothing is accepted before the thread runs.
+fn open_peer_ports(
+    options: PeerOptions,
+    core: Arc<CoreQueue>,
+    server: ServerSide,
+) -> Result<(Arc<PeerShared>, PollThread), StartError> {
+    let listeners = Listeners::bind(&options).map_err(StartError::PeerPort)?;
+    let poll = mio::Poll::new()?;
+    let waker = mio::Waker::new(poll.registry(), poll_thread::WAKER)?;
+    let shared = Arc::new(PeerShared::new(options, core, server, waker));
+    let thread = PollThread::new(shared.clone(), poll, listeners)?;
+    Ok((shared, thread))
 }
 
 impl Running {
@@ -148,6 +200,12 @@ impl Running {
             }
         };
         self.io.into_iter().for_each(join);
+        if let Some(peers) = &self.shared.peers {
+            peers.stop();
+        }
+        if let Some(thread) = self.peer_thread {
+            join(thread);
+        }
         self.shared.core.put_one(CoreEvent::Stop);
         join(self.core);
         self.disk.stop();

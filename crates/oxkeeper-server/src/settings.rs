@@ -1,8 +1,10 @@
 //! From the checked configuration to what each part of the server is told.
 
+use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
 use crate::options::{EdgeOptions, FileOptions};
-use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, Security};
+use crate::peer::PeerOptions;
+use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
 use oxkeeper_replica::Options;
 use oxkeeper_replica::options::{AuthOptions, DigestAlgorithm};
@@ -14,6 +16,7 @@ use oxkeeper_tree::TreeOptions;
 use oxkeeper_types::ensemble::HostPort;
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
+use oxkeeper_zab::ZabOptions;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
@@ -24,12 +27,56 @@ pub struct Settings {
     pub replica: Options,
     pub edge: EdgeOptions,
     pub files: FileOptions,
+    /// `None`: the server runs on its own.
+    pub ensemble: Option<EnsembleSettings>,
+}
+
+/// What a server among others needs beside.
+#[derive(Clone, Debug)]
+pub struct EnsembleSettings {
+    pub zab: ZabOptions,
+    pub peers: PeerOptions,
+    pub info: EnsembleInfo,
 }
 
 impl Settings {
-    /// `seed` differs from start to start. Fails where the client address cannot be resolved.
+    /// `seed` differs from start to start. Fails where the client address cannot be resolved, and where the configuration asks
+    /// for a protection between servers that is not there.
     pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
-        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed) })
+        let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of)).transpose()?;
+        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed), ensemble })
+    }
+}
+
+fn ensemble(config: &Config, of: &EnsembleConfig) -> io::Result<EnsembleSettings> {
+    // To go on without would send everything in the open, and reach nobody who does as configured.
+    let asked = [(of.tls, "sslQuorum"), (of.sasl.enabled, "quorum.auth.enableSasl")];
+    if let Some((_, key)) = asked.into_iter().find(|(asked, _)| *asked) {
+        let text = format!("{key}=true: connections between servers cannot be protected that way by this release yet");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
+    let peers = PeerOptions::from_config(config).expect("it is an ensemble's");
+    Ok(EnsembleSettings { zab: zab(config, of), peers, info: EnsembleInfo::new(of) })
+}
+
+fn zab(config: &Config, of: &EnsembleConfig) -> ZabOptions {
+    let storage = &config.storage;
+    ZabOptions {
+        last_seen: of.last_seen.clone(),
+        tick: millis(config.sessions.tick_time_ms),
+        init_limit: of.init_limit_ticks,
+        sync_limit: of.sync_limit_ticks,
+        notification_min: millis(of.election.notification_ms_min),
+        notification_max: millis(of.election.notification_ms_max),
+        epoch_wait_max: of.epoch_wait_ms_max.map(millis),
+        commit_log_count: storage.commit_log_count as usize,
+        force_snapshot_sync: storage.force_snapshot_sync,
+        sync_from_disk: storage.snapshot_size_factor.is_some(),
+        snapshot_syncs_max: of.snapshot_syncs_max,
+        diff_syncs_max: of.diff_syncs_max,
+        observer_election_delay: millis(of.observer_election_delay_ms),
+        reconfig_enabled: config.reconfig_enabled,
+        ..ZabOptions::new(of.my_id, of.members.clone())
     }
 }
 
@@ -46,7 +93,7 @@ fn replica(config: &Config, seed: u64) -> Options {
     let (sessions, storage, tree) = (&config.sessions, &config.storage, &config.tree);
     Options {
         // A server on its own counts as server 1, whatever myid says (reference `ZooKeeperServer.createSessionTracker`).
-        server: ServerId(1),
+        server: config.ensemble.as_ref().map_or(ServerId(1), |ensemble| ensemble.my_id),
         tick: millis(sessions.tick_time_ms),
         session_timeout_min: millis(sessions.timeout_min_ms),
         session_timeout_max: millis(sessions.timeout_max_ms),
@@ -61,6 +108,8 @@ fn replica(config: &Config, seed: u64) -> Options {
         container_check_interval: millis(tree.container_check_interval_ms),
         containers_per_minute_max: tree.containers_per_minute_max,
         container_never_used_max: tree.container_never_used_ms_max.map(millis),
+        read_only_enabled: config.client.read_only_mode,
+        leader_serves: config.ensemble.as_ref().is_none_or(|ensemble| ensemble.leader_serves),
         auth: auth(&config.security, config),
         seed,
     }
@@ -109,7 +158,7 @@ fn edge(config: &Config) -> io::Result<EdgeOptions> {
         tcp_keep_alive: client.tcp_keep_alive,
         handshake_timeout: millis(client.handshake_timeout_ms),
         frame_bytes_max: client.request_bytes_max as usize,
-        outstanding_max: limits.requests_outstanding_max as usize,
+        outstanding_max: outstanding_max(config),
         large_request_bytes: limits.large_request_bytes.map(|n| n as usize),
         large_requests_bytes_max: limits.large_requests_bytes_max as usize,
         requests_max: limits.request_throttle.requests_max.map_or(0, |max| max as usize),
@@ -119,6 +168,13 @@ fn edge(config: &Config) -> io::Result<EdgeOptions> {
         threads: client.io_threads.map_or(defaults.threads, |n| n as usize),
         four_letter_words: words,
     })
+}
+
+/// `globalOutstandingLimit` is the leader's; its followers share it (OP016, reference `getGlobalOutstandingLimit`).
+fn outstanding_max(config: &Config) -> usize {
+    let voters = config.ensemble.as_ref().map_or(1, |ensemble| ensemble.members.voters().count());
+    let share = if voters > 2 { voters - 1 } else { 1 };
+    config.limits.requests_outstanding_max as usize / share
 }
 
 /// The wildcard stands for both families where the machine has IPv6, as Java's does.
@@ -180,7 +236,8 @@ fn files(config: &Config, seed: u64) -> FileOptions {
             trust_empty_snapshot: storage.trust_empty_snapshot,
             database_autocreate: storage.database_autocreate,
             directory_autocreate: storage.data_dir_autocreate,
-            epochs: false,
+            epochs: config.ensemble.is_some(),
+            recent_max: if config.ensemble.is_some() { storage.commit_log_count as usize } else { 0 },
         },
         snapshot,
         slow_sync: Duration::from_millis(storage.fsync_warning_threshold_ms),

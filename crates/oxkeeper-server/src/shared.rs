@@ -8,13 +8,17 @@ use crate::clock::Clock;
 use crate::handover::Handover;
 use crate::metrics::{CoreMetrics, IoMetrics};
 use crate::options::EdgeOptions;
+use crate::peer::PeerShared;
 use hashbrown::HashMap;
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
 use oxkeeper_replica::state::WatchAccess;
 use oxkeeper_replica::{Input, Options, State, WatchTable};
+use oxkeeper_types::limits::CORE_EVENTS_MAX;
 use oxkeeper_types::{ConnId, Millis};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +39,8 @@ pub enum CoreEvent {
 pub struct CoreQueue {
     waiting: Mutex<CoreWaiting>,
     wake: Condvar,
+    /// For those who wait in [`CoreQueue::put_when_room`].
+    room: Condvar,
 }
 
 #[derive(Default)]
@@ -42,6 +48,8 @@ struct CoreWaiting {
     events: Vec<CoreEvent>,
     /// The core waits for something to come. Where it does not, waking it would be a system call for nothing.
     sleeping: bool,
+    /// How many wait for room.
+    crowded: usize,
 }
 
 impl CoreQueue {
@@ -61,6 +69,18 @@ impl CoreQueue {
     pub fn put_one(&self, event: CoreEvent) {
         self.put(&mut vec![event]);
     }
+    /// As [`CoreQueue::put`], but first waits until fewer than [`CORE_EVENTS_MAX`] wait: what a peer sends faster than the core
+    /// takes it stays in the peer's connection.
+    pub fn put_when_room(&self, events: &mut Vec<CoreEvent>) {
+        let mut waiting = lock(&self.waiting);
+        while waiting.events.len() >= CORE_EVENTS_MAX {
+            waiting.crowded += 1;
+            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.crowded -= 1;
+        }
+        drop(waiting);
+        self.put(events);
+    }
     /// Takes everything there is into `into`, which is empty; waits at most `patience` for something to come.
     pub fn take(&self, into: &mut Vec<CoreEvent>, patience: Duration) {
         let mut waiting = lock(&self.waiting);
@@ -70,6 +90,9 @@ impl CoreQueue {
             waiting.sleeping = false;
         }
         std::mem::swap(&mut waiting.events, into);
+        if waiting.crowded > 0 {
+            self.room.notify_all();
+        }
     }
 }
 
@@ -117,12 +140,17 @@ impl IoHandle {
 
 /// One server.
 pub struct Shared {
-    pub handover: Handover<State>,
+    pub handover: Arc<Handover<State>>,
     pub watches: Mutex<WatchTable>,
     pub options: Options,
     pub edge: EdgeOptions,
     pub clock: Clock,
-    pub core: CoreQueue,
+    pub core: Arc<CoreQueue>,
+    /// How clients are served now.
+    pub mode: SharedMode,
+    pub history: Arc<History>,
+    /// Of an ensemble.
+    pub peers: Option<Arc<PeerShared>>,
     pub io: Vec<IoHandle>,
     pub core_metrics: CoreMetrics,
     pub admission: Mutex<Admission>,
@@ -144,6 +172,57 @@ pub struct Shared {
 impl Shared {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Relaxed)
+    }
+    /// Whether clients are served: not on the way down, and not without a leader.
+    pub fn is_serving(&self) -> bool {
+        !self.is_stopping() && self.mode.get() != Mode::Looking
+    }
+}
+
+/// The one [`Mode`] of a server, for all threads.
+#[derive(Debug)]
+pub struct SharedMode(AtomicU8);
+
+impl SharedMode {
+    pub fn new(mode: Mode) -> SharedMode {
+        SharedMode(AtomicU8::new(mode as u8))
+    }
+    pub fn set(&self, mode: Mode) {
+        self.0.store(mode as u8, Relaxed);
+    }
+    pub fn get(&self) -> Mode {
+        let modes =
+            [Mode::Standalone, Mode::Leader, Mode::Follower, Mode::Observer, Mode::ReadOnly, Mode::Looking];
+        let stored = self.0.load(Relaxed);
+        modes.into_iter().find(|mode| *mode as u8 == stored).unwrap_or_else(|| panic!("mode {stored} was never set"))
+    }
+}
+
+/// What the files say happened, as far as other threads than the disk's may rely on it.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Everything in the log up to this zxid is durable.
+    pub synced: AtomicI64,
+    /// How often the history was replaced: cut, or put in place by a leader's snapshot. Images of the tree from before are of no
+    /// use then, and may be gone.
+    replaced: AtomicU64,
+    /// Held while a snapshot is written.
+    writing: Mutex<()>,
+}
+
+impl History {
+    /// To be compared with a later one, while the shared side is held.
+    pub fn generation(&self) -> u64 {
+        self.replaced.load(SeqCst)
+    }
+    /// The history is about to be replaced: when this returns no snapshot of the old one is being written any more, nor will one be.
+    pub fn end_generation(&self) {
+        self.replaced.fetch_add(1, SeqCst);
+        drop(lock(&self.writing));
+    }
+    /// To be held while a snapshot is written; whoever has it looks at the generation again.
+    pub fn begin_snapshot(&self) -> MutexGuard<'_, ()> {
+        lock(&self.writing)
     }
 }
 

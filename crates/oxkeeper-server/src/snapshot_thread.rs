@@ -6,9 +6,9 @@ use crate::options::FileOptions;
 use crate::shared::{CoreEvent, Shared};
 use oxkeeper_replica::Input;
 use oxkeeper_storage::purge::purge;
-use oxkeeper_storage::snapshot::writer::write_snapshot;
-use oxkeeper_storage::{Disk, StorageResult};
-use oxkeeper_tree::ImageId;
+use oxkeeper_storage::snapshot::SnapshotWriter;
+use oxkeeper_storage::{Disk, StorageError};
+use oxkeeper_tree::{ImageId, ImageProgress, Tree};
 use oxkeeper_types::Zxid;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,14 +22,16 @@ const PIECE_BYTES: usize = 256 << 10;
 pub struct Job {
     pub image: ImageId,
     pub zxid: Zxid,
+    /// Of the history that the image belongs to.
+    pub generation: u64,
 }
 
 /// The way to the snapshot thread. At most one job is under way: the replica asks for the next when this one is done.
 pub struct SnapshotJobs(pub Sender<Job>);
 
 impl SnapshotJobs {
-    pub fn begin(&self, image: ImageId, zxid: Zxid) {
-        self.0.send(Job { image, zxid }).expect("the snapshot thread lives as long as the core");
+    pub fn begin(&self, image: ImageId, zxid: Zxid, generation: u64) {
+        self.0.send(Job { image, zxid, generation }).expect("the snapshot thread lives as long as the core");
     }
 }
 
@@ -75,15 +77,37 @@ fn write(shared: &Shared, disk: &Arc<dyn Disk>, files: &FileOptions, job: &Job) 
     }
 }
 
-fn write_image(shared: &Shared, disk: &Arc<dyn Disk>, files: &FileOptions, job: &Job) -> StorageResult<PathBuf> {
-    let (mut cursor, digest) = {
+/// Why a snapshot was not written to its end.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    #[error("the history that it is of was replaced by the leader's")]
+    Replaced,
+}
+
+fn write_image(shared: &Shared, disk: &Arc<dyn Disk>, files: &FileOptions, job: &Job) -> Result<PathBuf, Unwritten> {
+    let _writing = shared.history.begin_snapshot();
+    let read = |change: &mut dyn FnMut(&Tree)| {
         let state = shared.handover.shared();
-        (state.tree.image_cursor(job.image), state.tree.image_digest(job.image))
+        if shared.history.generation() != job.generation {
+            return Err(Unwritten::Replaced);
+        }
+        change(&state.tree);
+        Ok(())
     };
-    let written = write_snapshot(disk.clone(), &files.dirs, job.zxid, &files.snapshot, digest, &mut |out, wanted| {
-        shared.handover.shared().tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES))
-    })?;
-    Ok(written.path)
+    let mut begun = None;
+    read(&mut |tree| begun = Some((tree.image_cursor(job.image), tree.image_digest(job.image))))?;
+    let (mut cursor, digest) = begun.expect("read above");
+    let mut writer = SnapshotWriter::create(disk.clone(), &files.dirs, job.zxid, files.snapshot.compression)?;
+    let mut piece = Vec::with_capacity(2 * PIECE_BYTES);
+    let mut progress = ImageProgress::More;
+    while progress != ImageProgress::Done {
+        piece.clear();
+        read(&mut |tree| progress = tree.image_next(&mut cursor, &mut piece, PIECE_BYTES))?;
+        writer.write(&piece)?;
+    }
+    Ok(writer.finish(&files.snapshot.trailers(job.zxid, digest))?.path)
 }
 
 fn clean_up(disk: &dyn Disk, files: &FileOptions) {

@@ -17,9 +17,11 @@ use crate::names::{
     looks_like_log, looks_like_snapshot, tmp_name,
 };
 use crate::snapshot::{self, LoadedSnapshot, SnapshotOptions, looks_valid, write_frozen};
+use bytes::Bytes;
 use oxkeeper_proto::txn::{DIGEST_VERSION, TxnEntry};
 use oxkeeper_tree::{DigestCheck, Tree, TreeOptions};
 use oxkeeper_types::{Epoch, SessionId, Zxid};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +41,8 @@ pub struct RecoverOptions {
     pub directory_autocreate: bool,
     /// The server is part of an ensemble: epoch files are used (DK081).
     pub epochs: bool,
+    /// Of the transactions that are replayed, how many of the last are kept in [`Recovered::recent`] (`commitLogCount`).
+    pub recent_max: usize,
 }
 
 impl Default for RecoverOptions {
@@ -50,6 +54,7 @@ impl Default for RecoverOptions {
             database_autocreate: true,
             directory_autocreate: true,
             epochs: false,
+            recent_max: 0,
         }
     }
 }
@@ -70,7 +75,17 @@ pub struct Recovered {
     pub last: Zxid,
     /// `None` for a standalone server.
     pub epochs: Option<Epochs>,
+    pub recent: Recent,
     pub report: RecoveryReport,
+}
+
+/// The end of the log: what a leader sends to learners that are a little behind.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recent {
+    /// Oldest first, contiguous, up to the last transaction there is.
+    pub txns: Vec<(Zxid, Bytes)>,
+    /// The transaction before the oldest of them; the last one there is where there are none.
+    pub after: Zxid,
 }
 
 /// What recovery found and did. Everything in here but counts deserves a line in the server's log.
@@ -109,12 +124,13 @@ pub fn recover(disk: Arc<dyn Disk>, dirs: &Dirs, options: &RecoverOptions) -> St
     prepare_dirs(&*disk, dirs, options)?;
     remove_leftovers(&*disk, dirs, &mut report)?;
     let markers = find_markers(&*disk, dirs);
+    let mut tail = Tail { max: options.recent_max, ..Tail::default() };
     let mut tree = match choose_snapshot(&*disk, dirs, options, &mut report)? {
         Some(loaded) => {
             let after = loaded.tree.last_processed();
-            replay(&*disk, dirs, loaded, after, &mut report)?
+            replay(&*disk, dirs, loaded, after, &mut tail, &mut report)?
         }
-        None => without_snapshot(&disk, dirs, options, !markers.is_empty(), &mut report)?,
+        None => without_snapshot(&disk, dirs, options, !markers.is_empty(), &mut tail, &mut report)?,
     };
     report.stale_sessions = tree.remove_stale_ephemerals();
     let last = tree.last_processed();
@@ -125,7 +141,7 @@ pub fn recover(disk: Arc<dyn Disk>, dirs: &Dirs, options: &RecoverOptions) -> St
         sync_dir(&*disk, marker.parent().unwrap_or(Path::new("")))?;
         report.initialize_markers.push(marker);
     }
-    Ok(Recovered { tree, last, epochs, report })
+    Ok(Recovered { tree, last, epochs, recent: tail.finish(last), report })
 }
 
 fn sync_dir(disk: &dyn Disk, dir: &Path) -> StorageResult<()> {
@@ -240,6 +256,7 @@ fn replay(
     dirs: &Dirs,
     loaded: LoadedSnapshot,
     after: Zxid,
+    tail: &mut Tail,
     report: &mut RecoveryReport,
 ) -> StorageResult<Tree> {
     let mut tree = loaded.tree;
@@ -256,11 +273,55 @@ fn replay(
     // Older snapshots stand in for one that is damaged: what lies between must be in the log.
     let refuse_gap = !report.rejected.is_empty();
     let mut player = Player { tree, refused: 0, digest_mismatch: None };
-    report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &mut |path, record| player.play(path, &record))?;
+    tail.after = after;
+    report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &mut |path, record| {
+        player.play(path, &record)?;
+        tail.push(record);
+        Ok(())
+    })?;
+    if let Some(gap) = &report.log.gap {
+        tail.forget_before(gap.found);
+    }
     report.refused = player.refused;
     report.digest_mismatch = report.digest_mismatch.or(player.digest_mismatch);
     report.snapshot_digest_missed = player.tree.is_awaiting_snapshot_digest();
     Ok(player.tree)
+}
+
+/// Keeps the last transactions that are replayed.
+#[derive(Default)]
+struct Tail {
+    max: usize,
+    records: VecDeque<RawRecord>,
+    after: Zxid,
+}
+
+impl Tail {
+    fn push(&mut self, record: RawRecord) {
+        if self.max == 0 {
+            self.after = record.zxid;
+            return;
+        }
+        if self.records.len() == self.max {
+            self.after = self.records.pop_front().expect("as long as the most there may be").zxid;
+        }
+        self.records.push_back(record);
+    }
+
+    /// Nothing is known of what lies before `first`, so nobody can be brought up to date from there.
+    fn forget_before(&mut self, first: Zxid) {
+        if self.records.front().is_some_and(|oldest| oldest.zxid == first) {
+            self.records.pop_front();
+            self.after = first;
+        }
+    }
+
+    /// Copies, so that the pieces of the files that they were read from are not held.
+    fn finish(self, last: Zxid) -> Recent {
+        let txns: Vec<_> = self.records.iter().map(|r| (r.zxid, Bytes::copy_from_slice(&r.body))).collect();
+        let after = if txns.is_empty() { last } else { self.after };
+        Recent { txns, after }
+    }
 }
 
 struct Player {
@@ -297,6 +358,7 @@ fn without_snapshot(
     dirs: &Dirs,
     options: &RecoverOptions,
     marked: bool,
+    tail: &mut Tail,
     report: &mut RecoveryReport,
 ) -> StorageResult<Tree> {
     let tree = Tree::new(options.tree);
@@ -307,7 +369,7 @@ fn without_snapshot(
         }
         report.snapshot_wanted = true;
         let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0 };
-        return replay(&**disk, dirs, loaded, Zxid::ZERO, report);
+        return replay(&**disk, dirs, loaded, Zxid::ZERO, tail, report);
     }
     let mut tree = tree;
     if marked || options.database_autocreate {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use oxkeeper_proto::txn::{DIGEST_VERSION, Txn, TxnDigest, TxnEntry, TxnHeader};
 use oxkeeper_storage::epoch_file::{read_epoch, write_epoch};
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk, Loss};
-use oxkeeper_storage::log::{LogOptions, LogWriter};
+use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
 use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, list_logs, list_snapshots};
 use oxkeeper_storage::purge::purge;
-use oxkeeper_storage::recover::{Epochs, Recovered};
+use oxkeeper_storage::recover::{Epochs, Recent, Recovered};
 use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_frozen};
 use oxkeeper_storage::{Compression, Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
 use oxkeeper_tree::Tree;
@@ -413,4 +413,37 @@ fn truncation_removes_snapshots_that_hold_what_must_go() {
     server.snapshot(&mut tree, Compression::None);
     let refused = server.persister(Zxid(12)).persist(&[Persist::TruncateLog { zxid: Zxid(11) }]);
     assert!(matches!(refused, Err(StorageError::TruncateImpossible { .. })), "{refused:?}");
+}
+
+#[test]
+fn the_end_of_the_log_is_kept_for_learners() {
+    let mut server = Server::with_history(1..=12, &[3]);
+    let recent = |server: &Server| server.recover().unwrap().recent;
+    let zxids = |recent: &Recent| recent.txns.iter().map(|(zxid, _)| zxid.0).collect::<Vec<_>>();
+    let none = recent(&server);
+    assert_eq!((zxids(&none), none.after), (vec![], Zxid(12)), "none are wanted");
+    server.options.recent_max = 4;
+    let four = recent(&server);
+    assert_eq!((zxids(&four), four.after), (vec![9, 10, 11, 12], Zxid(8)));
+    assert_eq!(TxnEntry::read(&four.txns[0].1).unwrap().header.zxid, Zxid(9));
+    server.options.recent_max = 100;
+    let all = recent(&server);
+    assert_eq!((zxids(&all), all.after), ((4..=12).collect(), Zxid(3)), "all that follow the snapshot");
+}
+
+#[test]
+fn nobody_is_brought_up_to_date_from_before_a_gap() {
+    let mut server = Server::with_history(1..=6, &[3]);
+    server.options.recent_max = 100;
+    // The log begins at 6, the snapshot ends at 3.
+    let logs = list_logs(&server.disk, &server.dirs.logs).unwrap();
+    let mut reader = LogReader::open(Arc::new(server.disk.clone()), &server.dirs.logs, Zxid(6)).unwrap();
+    let last = reader.read_next().unwrap().unwrap();
+    logs.iter().for_each(|log| server.disk.remove(&log.path).unwrap());
+    let mut persister = server.persister(Zxid(5));
+    persister.persist(&[Persist::Append { zxid: Zxid(6), txn: last.body }]).unwrap();
+    persister.close().unwrap();
+    let recovered = server.recover().unwrap();
+    assert!(recovered.report.log.gap.is_some());
+    assert_eq!(recovered.recent, Recent { txns: Vec::new(), after: Zxid(6) });
 }

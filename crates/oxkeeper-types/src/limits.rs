@@ -22,3 +22,14 @@ pub const DIGEST_LOG_ENTRIES_MAX: usize = 1024;
 pub const DIGEST_LOG_INTERVAL: i64 = 128;
 /// Bytes: the longest address in an election greeting.
 pub const ELECTION_ADDRESS_BYTES_MAX: usize = 2048;
+/// Events: how many may wait for the core before connections to other servers are not read until it has caught up.
+pub const CORE_EVENTS_MAX: usize = 32_768;
+/// Connections: how many of the election port may be without their greeting; the oldest is closed for a newer one.
+pub const ELECTION_HANDSHAKES_MAX: usize = 64;
+/// Servers: how many that are not in the configuration may be connected or dialled back at a time; more are closed.
+pub const ELECTION_STRANGERS_MAX: usize = 32;
+/// Connections: how many of the quorum port may wait while this server finds out whether it leads; more are closed.
+pub const EARLY_LEARNERS_MAX: usize = 64;
+/// Bytes: how much may wait for one connection of the quorum port, beside what its synchronisation takes; a peer that
+/// reads slower is closed.
+pub const LINK_BYTES_MAX: usize = 256 << 20;

@@ -172,6 +172,10 @@ impl Zab {
         }
     }
 
+    /// The configuration in force.
+    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
+        self.core.election.ensemble()
+    }
     pub fn report(&self) -> ZabReport {
         let core = &self.core;
         let (standing, epoch, leader, learners) = match &self.role {

@@ -5,7 +5,9 @@ use super::{ServerInfo, mntr, view};
 use crate::client::link::Link;
 use crate::shared::{Shared, lock};
 use oxkeeper_proto::frame::FourLetterWord as Word;
+use oxkeeper_replica::output::Mode;
 use oxkeeper_types::{Millis, OpCode};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ pub fn answer(shared: &Shared, info: &ServerInfo, word: Word, mask: Option<i64>)
         return format!("{} is not executed because it is not in the whitelist.\n", word.text());
     }
     let needs_server = !matches!(word, Word::Ruok | Word::Envi | Word::Gtmk | Word::Stmk | Word::Isro);
-    if needs_server && shared.is_stopping() {
+    if needs_server && !shared.is_serving() {
         return NOT_SERVING.into();
     }
     let mut out = String::new();
@@ -32,7 +34,8 @@ pub fn answer(shared: &Shared, info: &ServerInfo, word: Word, mask: Option<i64>)
 fn run(shared: &Shared, info: &ServerInfo, word: Word, mask: Option<i64>, out: &mut String) -> std::fmt::Result {
     match word {
         Word::Ruok => write!(out, "imok"),
-        Word::Isro => write!(out, "{}", if shared.is_stopping() { "null" } else { "rw" }),
+        Word::Isro if !shared.is_serving() => write!(out, "null"),
+        Word::Isro => write!(out, "{}", if shared.mode.get() == Mode::ReadOnly { "ro" } else { "rw" }),
         Word::Gtmk => write!(out, "{}", TRACE_MASK.load(Relaxed)),
         Word::Stmk => {
             TRACE_MASK.store(mask.unwrap_or(0), Relaxed);
@@ -113,8 +116,18 @@ fn conf(shared: &Shared, info: &ServerInfo, out: &mut String) -> std::fmt::Resul
     writeln!(out, "minSessionTimeout={}", options.session_timeout_min.0)?;
     writeln!(out, "maxSessionTimeout={}", options.session_timeout_max.0)?;
     writeln!(out, "clientPortListenBacklog={}", info.listen_backlog)?;
-    // A standalone server has no id; its sessions carry a 1 all the same.
-    writeln!(out, "serverId=0")
+    let Some(ensemble) = &info.ensemble else {
+        // A standalone server has no id; its sessions carry a 1 all the same.
+        return writeln!(out, "serverId=0");
+    };
+    writeln!(out, "serverId={}", ensemble.my_id.0)?;
+    writeln!(out, "initLimit={}\nsyncLimit={}", ensemble.init_limit, ensemble.sync_limit)?;
+    writeln!(out, "electionAlg=3\nelectionPort={}", ensemble.election_ports)?;
+    writeln!(out, "quorumPort={}\npeerType={}", ensemble.quorum_ports, ensemble.peer_type)?;
+    writeln!(out, "membership: ")?;
+    let state = shared.handover.shared();
+    let config = state.tree.node(oxkeeper_types::path::CONFIG).and_then(|node| node.data().map(<[u8]>::to_vec));
+    write!(out, "{}", String::from_utf8_lossy(&config.unwrap_or_default()))
 }
 
 /// ` /ip:port[ops](queued=…)`; the part from the session on only where there is one.
@@ -177,12 +190,20 @@ fn dump(shared: &Shared, out: &mut String) -> std::fmt::Result {
     let Some(report) = view::report(shared) else { return write!(out, "{NOT_SERVING}") };
     let now = shared.clock.now();
     let wall = |deadline: Millis| date(now.wall + deadline - now.monotonic);
-    writeln!(out, "SessionTracker dump:\nSession Sets ({})/({}):", report.expiry.len(), report.sessions)?;
-    for (deadline, sessions) in &report.expiry {
-        writeln!(out, "{} expire at {}:", sessions.len(), wall(*deadline))?;
-        sessions.iter().try_for_each(|session| writeln!(out, "\t{session}"))?;
-    }
     let state = shared.handover.shared();
+    writeln!(out, "SessionTracker dump:")?;
+    if matches!(report.mode, Mode::Follower | Mode::Observer) {
+        // When sessions expire is for the leader to know (reference `LearnerSessionTracker.dumpSessions`).
+        let sessions: BTreeMap<_, _> = state.tree.sessions().iter().collect();
+        writeln!(out, "Global Sessions({}):", sessions.len())?;
+        sessions.iter().try_for_each(|(session, timeout)| writeln!(out, "{session}\t{}ms", timeout.0))?;
+    } else {
+        writeln!(out, "Session Sets ({})/({}):", report.expiry.len(), report.sessions)?;
+        for (deadline, sessions) in &report.expiry {
+            writeln!(out, "{} expire at {}:", sessions.len(), wall(*deadline))?;
+            sessions.iter().try_for_each(|session| writeln!(out, "\t{session}"))?;
+        }
+    }
     let owners: Vec<_> = state.tree.sessions_with_ephemerals().collect();
     writeln!(out, "ephemeral nodes dump:\nSessions with Ephemerals ({}):", owners.len())?;
     for owner in owners {
@@ -201,6 +222,10 @@ fn dump(shared: &Shared, out: &mut String) -> std::fmt::Result {
 
 fn status(shared: &Shared, info: &ServerInfo, clients: bool, out: &mut String) -> std::fmt::Result {
     writeln!(out, "Zookeeper version: {}", info.version)?;
+    let mode = shared.mode.get();
+    if mode == Mode::ReadOnly {
+        writeln!(out, "READ-ONLY mode; serving only read-only clients")?;
+    }
     if clients {
         writeln!(out, "Clients:")?;
         links(shared).iter().try_for_each(|link| connection(link, true, out))?;
@@ -212,8 +237,13 @@ fn status(shared: &Shared, info: &ServerInfo, clients: bool, out: &mut String) -
     writeln!(out, "Latency min/avg/max: {}/{}/{}", latency.min, average(latency.average()), latency.max)?;
     writeln!(out, "Received: {received}\nSent: {sent}\nConnections: {}", view::connections(shared))?;
     writeln!(out, "Outstanding: {}", shared.outstanding.load(Relaxed))?;
-    writeln!(out, "Zxid: {}\nMode: standalone", state.tree.last_processed())?;
-    writeln!(out, "Node count: {}", state.tree.node_count())
+    writeln!(out, "Zxid: {}\nMode: {}", state.tree.last_processed(), view::mode_name(mode))?;
+    writeln!(out, "Node count: {}", state.tree.node_count())?;
+    if mode == Mode::Leader {
+        let sizes = &shared.core_metrics.proposals;
+        writeln!(out, "Proposal sizes last/min/max: {}/{}/{}", sizes.last(), sizes.min(), sizes.max())?;
+    }
+    Ok(())
 }
 
 /// What scripts look for keeps its name; what only a JVM has says what stands in its place.

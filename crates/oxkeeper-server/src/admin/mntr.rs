@@ -1,12 +1,15 @@
 //! `mntr`: every name of the reference, with what this server measures.
 
-use super::names::{ADVANCED_SUMMARIES, COUNTERS, GAUGES, SUMMARIES};
+use super::names::{ADVANCED_SUMMARIES, COUNTERS, FOLLOWER_GAUGES, GAUGES, LEADER_GAUGES, SUMMARIES};
 use super::text::average;
 use super::{ServerInfo, view};
-use crate::metrics::{IoMetrics, SummaryView, total};
+use crate::metrics::{IoMetrics, PeerMetrics, SummaryView, total};
+use crate::peer::PeerShared;
 use crate::shared::{Shared, lock};
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
 use oxkeeper_replica::watch::Woken;
+use oxkeeper_zab::{Phase, Standing, ZabReport};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,10 +19,25 @@ pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut Stri
         writeln!(out, "zk_{name}\t{value}").expect("writing to a string");
     };
     line("version", &info.version);
-    line("server_state", "standalone");
+    line("server_state", view::mode_name(report.mode));
+    if let Some(zab) = &report.zab {
+        line("peer_state", peer_state(zab.standing));
+        if let (Mode::Observer, Some(leader)) = (report.mode, zab.leader) {
+            line("observer_master_id", &leader.0.to_string());
+        }
+    }
     let latency = view::latency(shared);
     for name in GAUGES {
-        line(name, &gauge(name, shared, report, &latency));
+        line(name, &gauge(name, shared, &latency));
+    }
+    if let (Some(zab), Some(peers)) = (&report.zab, &shared.peers) {
+        line("quorum_size", &zab.voters.len().to_string());
+        let names = match report.mode {
+            Mode::Leader => LEADER_GAUGES,
+            Mode::Follower => FOLLOWER_GAUGES,
+            _ => &[],
+        };
+        names.iter().for_each(|name| line(name, &peer_gauge(name, shared, peers, zab).to_string()));
     }
     for name in COUNTERS {
         line(name, &counter(name, shared, report).to_string());
@@ -36,6 +54,38 @@ pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut Stri
     }
 }
 
+/// Reference `QuorumPeer.getDetailedPeerState`.
+fn peer_state(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Looking => "looking",
+        Standing::Leading(Phase::Discovery) => "leading - discovery",
+        Standing::Leading(Phase::Synchronisation) => "leading - synchronization",
+        Standing::Leading(Phase::Broadcast) => "leading - broadcast",
+        Standing::Following(Phase::Discovery) => "following - discovery",
+        Standing::Following(Phase::Synchronisation) => "following - synchronization",
+        Standing::Following(Phase::Broadcast) => "following - broadcast",
+        Standing::Observing(Phase::Discovery) => "observing - discovery",
+        Standing::Observing(Phase::Synchronisation) => "observing - synchronization",
+        Standing::Observing(Phase::Broadcast) => "observing - broadcast",
+    }
+}
+
+/// What a leader alone, or a follower too, has to say. A follower has no observers of its own.
+fn peer_gauge(name: &str, shared: &Shared, peers: &PeerShared, zab: &ZabReport) -> i64 {
+    let sizes = &shared.core_metrics.proposals;
+    let count = |observers: bool| zab.learners.iter().filter(|l| l.synced && l.observer == observers).count() as i64;
+    match name {
+        "learners" => zab.learners.len() as i64,
+        "synced_followers" => count(false),
+        "synced_observers" => count(true),
+        "leader_uptime" => shared.clock.monotonic().0 - peers.metrics.leading_since.load(Relaxed),
+        "last_proposal_size" => sizes.last(),
+        "min_proposal_size" => sizes.min(),
+        "max_proposal_size" => sizes.max(),
+        _ => 0,
+    }
+}
+
 fn basic(name: &str, figures: &SummaryView, line: &mut impl FnMut(&str, &str)) {
     line(&format!("avg_{name}"), &average(figures.average()));
     line(&format!("min_{name}"), &figures.min.to_string());
@@ -44,7 +94,7 @@ fn basic(name: &str, figures: &SummaryView, line: &mut impl FnMut(&str, &str)) {
     line(&format!("sum_{name}"), &figures.sum.to_string());
 }
 
-fn gauge(name: &str, shared: &Shared, report: &Report, latency: &SummaryView) -> String {
+fn gauge(name: &str, shared: &Shared, latency: &SummaryView) -> String {
     let state = shared.handover.shared();
     let tree = &state.tree;
     let (received, sent) = view::packets(shared);
@@ -55,7 +105,7 @@ fn gauge(name: &str, shared: &Shared, report: &Report, latency: &SummaryView) ->
         "max_latency" => latency.max.to_string(),
         "connection_drop_probability" => lock(&shared.throttle).throttle.drop_chance().to_string(),
         "ephemerals_count" => tree.ephemerals_count().to_string(),
-        "global_sessions" => report.sessions.to_string(),
+        "global_sessions" => tree.sessions().len().to_string(),
         "max_file_descriptor_count" => descriptors_max().to_string(),
         "open_file_descriptor_count" => descriptors_open().to_string(),
         "num_alive_connections" => view::connections(shared).to_string(),
@@ -104,8 +154,22 @@ fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
         "outstanding_changes_removed" => counters.applied,
         "digest_mismatches_count" => shared.handover.shared().tree.digest_mismatches(),
         "snapshot_error_count" => shared.core_metrics.snapshot_errors.load(Relaxed),
-        _ => 0,
+        _ => shared.peers.as_ref().map_or(0, |peers| peer_counter(name, &peers.metrics)),
     }
+}
+
+fn peer_counter(name: &str, metrics: &PeerMetrics) -> u64 {
+    let counter = match name {
+        "looking_count" => &metrics.looking,
+        "diff_count" => &metrics.diffs,
+        "snap_count" => &metrics.snapshots,
+        "proposal_count" => &metrics.proposals,
+        "commit_count" => &metrics.commits,
+        "learner_proposal_received_count" => &metrics.proposals_received,
+        "learner_commit_received_count" => &metrics.commits_received,
+        _ => return 0,
+    };
+    counter.load(Relaxed)
 }
 
 fn summary(name: &str, shared: &Shared, report: &Report) -> SummaryView {
@@ -115,6 +179,7 @@ fn summary(name: &str, shared: &Shared, report: &Report) -> SummaryView {
         "sync_processor_batch_size" => core.batch_size.view(),
         "snapshottime" => core.snapshot_ms.view(),
         "dbinittime" | "startup_snap_load_time" => core.startup_ms.view(),
+        "election_time" => shared.peers.as_ref().map_or_else(SummaryView::empty, |p| p.metrics.election_ms.view()),
         "node_created_watch_count" => of_woken(&woken.created),
         "node_deleted_watch_count" => of_woken(&woken.deleted),
         "node_changed_watch_count" => of_woken(&woken.data_changed),

@@ -8,7 +8,10 @@ mod view;
 
 use crate::client::link::{Link, Notice};
 use crate::shared::Shared;
+use oxkeeper_config::EnsembleConfig;
 use oxkeeper_proto::frame::FourLetterWord;
+use oxkeeper_types::ServerId;
+use oxkeeper_types::ensemble::{MemberAddress, Role};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -48,4 +51,38 @@ pub struct ServerInfo {
     pub listen_backlog: i32,
     /// `zookeeper.version` in the shape that scripts parse.
     pub version: String,
+    /// `None` on a server of its own.
+    pub ensemble: Option<EnsembleInfo>,
+}
+
+/// What `conf` adds in an ensemble (reference `QuorumZooKeeperServer.dumpConf`).
+#[derive(Clone, Debug)]
+pub struct EnsembleInfo {
+    pub my_id: ServerId,
+    pub init_limit: u32,
+    pub sync_limit: u32,
+    /// Of all our addresses, joined by `|`.
+    pub election_ports: String,
+    pub quorum_ports: String,
+    /// 0 for a voter, 1 for an observer.
+    pub peer_type: i32,
+}
+
+impl EnsembleInfo {
+    pub fn new(of: &EnsembleConfig) -> EnsembleInfo {
+        let own = of.members.member(of.my_id).expect("the configuration lists this server");
+        let ports = |port: fn(&MemberAddress) -> u16| {
+            let mut ports: Vec<u16> = own.addresses.iter().map(port).collect();
+            ports.dedup();
+            ports.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+        };
+        EnsembleInfo {
+            my_id: of.my_id,
+            init_limit: of.init_limit_ticks,
+            sync_limit: of.sync_limit_ticks,
+            election_ports: ports(|address| address.election_port),
+            quorum_ports: ports(|address| address.quorum_port),
+            peer_type: i32::from(of.role == Role::Observer),
+        }
+    }
 }

@@ -29,6 +29,22 @@ pub const GAUGES: &[&str] = &[
     "znode_count",
 ];
 
+/// Beside [`GAUGES`] and `quorum_size`, on a leader (reference `LeaderZooKeeperServer.registerMetrics`).
+pub const LEADER_GAUGES: &[&str] = &[
+    "last_proposal_size",
+    "leader_uptime",
+    "learners",
+    "max_proposal_size",
+    "min_proposal_size",
+    "pending_syncs",
+    "synced_followers",
+    "synced_non_voting_followers",
+    "synced_observers",
+];
+
+/// The same on a follower.
+pub const FOLLOWER_GAUGES: &[&str] = &["synced_observers"];
+
 /// Figures that only grow.
 pub const COUNTERS: &[&str] = &[
     "add_dead_watcher_stall_time",

@@ -2,6 +2,7 @@
 
 use crate::metrics::{SummaryView, total};
 use crate::shared::{CoreEvent, Shared, lock};
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -31,4 +32,17 @@ pub fn packets(shared: &Shared) -> (u64, u64) {
 /// Connections with a session or on the way to one: those that ask four-letter words do not count themselves.
 pub fn connections(shared: &Shared) -> usize {
     lock(&shared.links).len()
+}
+
+/// As `srvr` and `mntr` name it.
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Standalone => "standalone",
+        Mode::Leader => "leader",
+        Mode::Follower => "follower",
+        Mode::Observer => "observer",
+        Mode::ReadOnly => "read-only",
+        // Nobody is told: there is no answer then.
+        Mode::Looking => "looking",
+    }
 }

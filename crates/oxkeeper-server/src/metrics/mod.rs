@@ -7,7 +7,7 @@ mod summary;
 pub use summary::{Summary, SummaryView};
 
 use crate::client::link::bump;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// What one I/O thread counts.
 #[derive(Debug, Default)]
@@ -43,6 +43,63 @@ pub struct CoreMetrics {
     pub startup_ms: Summary,
     pub slow_syncs: AtomicU64,
     pub snapshot_errors: AtomicU64,
+    /// Sizes of what this server has proposed as a leader.
+    pub proposals: Sizes,
+}
+
+/// What the threads of an ensemble's ports count, and the core on their behalf.
+#[derive(Debug, Default)]
+pub struct PeerMetrics {
+    pub looking: AtomicU64,
+    pub diffs: AtomicU64,
+    pub snapshots: AtomicU64,
+    pub proposals: AtomicU64,
+    pub commits: AtomicU64,
+    pub proposals_received: AtomicU64,
+    pub commits_received: AtomicU64,
+    pub election_ms: Summary,
+    /// Monotonic milliseconds of the server's clock: since when it leads; 0 while it does not.
+    pub leading_since: AtomicI64,
+}
+
+/// The last, the smallest and the largest of some sizes; -1 where there were none (reference `BufferStats`).
+#[derive(Debug)]
+pub struct Sizes {
+    last: AtomicI64,
+    min: AtomicI64,
+    max: AtomicI64,
+}
+
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { last: AtomicI64::new(-1), min: AtomicI64::new(-1), max: AtomicI64::new(-1) }
+    }
+}
+
+impl Sizes {
+    /// Only one thread may call it.
+    pub fn add(&self, size: usize) {
+        let size = size as i64;
+        self.last.store(size, Relaxed);
+        if size < self.min() || self.min() < 0 {
+            self.min.store(size, Relaxed);
+        }
+        if size > self.max() {
+            self.max.store(size, Relaxed);
+        }
+    }
+    pub fn reset(&self) {
+        [&self.last, &self.min, &self.max].into_iter().for_each(|size| size.store(-1, Relaxed));
+    }
+    pub fn last(&self) -> i64 {
+        self.last.load(Relaxed)
+    }
+    pub fn min(&self) -> i64 {
+        self.min.load(Relaxed)
+    }
+    pub fn max(&self) -> i64 {
+        self.max.load(Relaxed)
+    }
 }
 
 /// Sums over threads.

@@ -307,6 +307,11 @@ impl Election {
             self.propose(best, out);
         } else if better {
             self.propose(vote, out);
+        } else if vote != looking.proposal {
+            // What we told it may have come while it still followed a leader. The reference leaves it to the next repetition, 200 ms
+            // later; a leader that is gone has to be replaced sooner. A worse vote is answered, a better one never: this ends.
+            let proposal = looking.proposal;
+            self.send(from, PeerState::Looking, proposal, out);
         }
         let Phase::Looking(looking) = &mut self.phase else { unreachable!("still looking") };
         looking.in_round.cast(from, Ballot::looking(vote, n.round));

@@ -50,7 +50,9 @@ fn a_better_vote_of_the_same_round_is_taken_over_and_told_to_all() {
     assert_eq!(one.hear(3, note(Looking, 3, zxid(1, 5), 1, 1)), None);
     assert_eq!(one.told(), (vec![2, 3, 4, 5], Some((Looking, 3, 1))));
     assert_eq!(one.hear(2, note(Looking, 2, zxid(1, 5), 1, 1)), None);
-    assert_eq!(one.told(), (vec![], None), "a worse one is only counted");
+    assert_eq!(one.told(), (vec![2], Some((Looking, 3, 1))), "a worse one is counted, and answered with ours");
+    assert_eq!(one.hear(2, note(Looking, 3, zxid(1, 5), 1, 1)), None);
+    assert_eq!(one.told(), (vec![], None), "an equal one is only counted");
 }
 
 #[test]

@@ -1,0 +1,95 @@
+//! Hosts and ports of other servers, and what they mean at the moment: names are looked up anew for every dial (OP015).
+
+use oxkeeper_types::ServerId;
+use oxkeeper_types::ensemble::HostPort;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+/// A host, by name or by address, and a port.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    pub host: String,
+    pub port: u16,
+}
+
+/// Names that were looked up for the dial to a member's election port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolved {
+    pub server: ServerId,
+    /// The dial that asked.
+    pub dial: u64,
+    /// What was found; the reason where nothing was.
+    pub found: Result<Vec<SocketAddr>, String>,
+}
+
+impl Place {
+    /// `host:port` of a greeting; `None` where it is no such thing.
+    pub fn parse(text: &str) -> Option<Place> {
+        let (host, port) = text.trim().rsplit_once(':')?;
+        let place = HostPort::new(host, port.parse().ok()?).ok()?;
+        Some(Place { host: place.host().to_owned(), port: place.port() })
+    }
+
+    /// The address, where the host is not a name.
+    pub fn literal(&self) -> Option<SocketAddr> {
+        let ip = match self.host.parse::<Ipv4Addr>() {
+            Ok(v4) => IpAddr::V4(v4),
+            Err(_) => IpAddr::V6(self.host.parse::<Ipv6Addr>().ok()?),
+        };
+        Some(SocketAddr::new(ip, self.port))
+    }
+
+    /// Whether it stands for all local addresses: then nobody can be reached there.
+    pub fn is_wildcard(&self) -> bool {
+        self.literal().is_some_and(|address| address.ip().is_unspecified())
+    }
+
+    /// All addresses that the host has now. May take as long as the resolver does.
+    pub fn look_up(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Some(address) = self.literal() {
+            return Ok(vec![address]);
+        }
+        let found: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if found.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "no address")) } else { Ok(found) }
+    }
+}
+
+/// An IPv6 address in brackets.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// For messages.
+pub fn list(places: &[Place]) -> String {
+    places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_greetings_are_read_in_every_spelling() {
+        let place = |text| Place::parse(text).unwrap();
+        assert_eq!(place("127.0.0.1:3888").literal(), Some("127.0.0.1:3888".parse().unwrap()));
+        assert_eq!(place("[0:0:0:0:0:0:0:1]:3888").literal(), Some("[::1]:3888".parse().unwrap()));
+        assert_eq!(place("[::1]:5").to_string(), "[0:0:0:0:0:0:0:1]:5");
+        assert_eq!((place("zoo1.example:3888").literal(), place("zoo1:1").to_string()), (None, "zoo1:1".into()));
+        assert!(place("0.0.0.0:1").is_wildcard() && place("[::]:1").is_wildcard());
+        for text in ["", "host", "host:", "host:99999", "a b:1", ":1"] {
+            assert_eq!(Place::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_resolve_is_an_error() {
+        assert!(Place { host: "no-such-host.invalid".into(), port: 1 }.look_up().is_err());
+    }
+}

@@ -1,0 +1,487 @@
+//! One connection of the quorum port, on either side.
+//!
+//! The core sends: it writes what a batch of its has for the link straight into the socket, and only what the socket does not
+//! take, or what has to wait behind a snapshot, goes to the writer thread. The reader thread takes all there is off the
+//! socket and hands every whole packet in it to the core at once. A peer that does not read is closed when more waits for it than
+//! [`LINK_BYTES_MAX`]; one that sends faster than the core takes is not read.
+
+use super::snapshot_receiver::SnapshotReceiver;
+use super::{PeerShared, to_core};
+use crate::client::link::bump;
+use crate::shared::{CoreEvent, lock};
+use bytes::{Bytes, BytesMut};
+use oxkeeper_proto::quorum::{Packet, PacketRead, SNAP_SIGNATURE, read};
+use oxkeeper_replica::Input as ReplicaInput;
+use oxkeeper_tree::{ImageId, ImageProgress};
+use oxkeeper_types::ServerId;
+use oxkeeper_types::limits::LINK_BYTES_MAX;
+use oxkeeper_zab::{Input, LinkEnd, LinkId};
+use rustix::net::SendFlags;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Builder;
+
+/// What one read may take.
+const READ_BYTES: usize = 64 << 10;
+/// A snapshot is copied out in pieces of this size, each under one hold of the shared side.
+const PIECE_BYTES: usize = 256 << 10;
+/// Pieces that wait for the writer are joined up to this size.
+const JOINED_BYTES_MAX: usize = 1 << 20;
+/// Where the length of a packet's data stands: behind type and zxid.
+const LENGTH_AT: usize = 12;
+
+/// Which end of the connection we are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// A learner connected to us.
+    Leader,
+    /// We connected to this leader.
+    Learner(ServerId),
+}
+
+pub struct PeerLink {
+    pub id: LinkId,
+    pub address: SocketAddr,
+    side: Side,
+    socket: TcpStream,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    /// Who the peer says it is; -1 until then.
+    server: AtomicI64,
+    /// We have closed it: nobody waits for news of it.
+    closed: AtomicBool,
+    install: Mutex<Install>,
+    installed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Encoded by the core since the last flush.
+    fresh: Vec<u8>,
+    /// For the writer thread.
+    items: VecDeque<Item>,
+    /// Bytes in `items`, and in the piece that the writer has in hand.
+    waiting: usize,
+    /// More than [`LINK_BYTES_MAX`] by so much may wait: history that the peer is sent.
+    allowance: usize,
+    /// The writer has something in hand.
+    writing: bool,
+    ended: bool,
+}
+
+enum Item {
+    Bytes(Vec<u8>),
+    Image { image: ImageId, generation: u64 },
+}
+
+/// A snapshot of this link, between its reception and the disk. It is installed unless the link was closed before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Install {
+    #[default]
+    None,
+    Begun,
+    Done,
+    Cancelled,
+}
+
+/// Takes a connected socket: registers the link, has `announce` tell the core of it, and starts its threads.
+pub fn start(
+    shared: &Arc<PeerShared>,
+    id: LinkId,
+    socket: TcpStream,
+    address: SocketAddr,
+    side: Side,
+    announce: impl FnOnce(),
+) -> io::Result<()> {
+    let reading = socket.try_clone()?;
+    let link = Arc::new(PeerLink {
+        id,
+        address,
+        side,
+        socket,
+        queue: Mutex::default(),
+        wake: Condvar::new(),
+        server: AtomicI64::new(match side {
+            Side::Leader => -1,
+            Side::Learner(leader) => leader.0,
+        }),
+        closed: AtomicBool::new(false),
+        install: Mutex::default(),
+        installed: Condvar::new(),
+    });
+    lock(&shared.links).insert(id, link.clone());
+    announce();
+    let writer = {
+        let (shared, link) = (shared.clone(), link.clone());
+        Builder::new().name(format!("link-{}-out", id.0)).spawn(move || link.write_all(&shared))
+    };
+    let reader = {
+        let (shared, link) = (shared.clone(), link.clone());
+        Builder::new().name(format!("link-{}-in", id.0)).spawn(move || read_link(&shared, &link, reading))
+    };
+    if let Err(error) = writer.and(reader) {
+        tracing::error!("no thread for the connection of {address}: {error}");
+        link.shut_down();
+        link.finish(shared, "there is no thread for it");
+    }
+    Ok(())
+}
+
+impl PeerLink {
+    /// For messages: the id that the peer has told, and its address.
+    fn peer(&self) -> String {
+        match self.server.load(Relaxed) {
+            -1 => self.address.to_string(),
+            id => format!("server {id} at {}", self.address),
+        }
+    }
+
+    // ---- sending, by the core
+
+    /// Adds a packet to what the next flush sends.
+    pub fn put(&self, packet: &Packet) {
+        packet.write(&mut lock(&self.queue).fresh);
+    }
+
+    /// Adds a snapshot stream behind the packets before it.
+    pub fn put_image(&self, shared: &PeerShared, image: ImageId) {
+        let generation = shared.server.history.generation();
+        let mut queue = lock(&self.queue);
+        queue.shelve_fresh();
+        queue.items.push_back(Item::Image { image, generation });
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// So many bytes of history are about to be put.
+    pub fn allow(&self, bytes: usize) {
+        lock(&self.queue).allowance += bytes;
+    }
+
+    /// Sends what was put since the last time, as far as it goes at once.
+    pub fn flush(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.fresh.is_empty() {
+            return;
+        }
+        if queue.ended {
+            queue.fresh.clear();
+            return;
+        }
+        if queue.items.is_empty() && !queue.writing {
+            match send_now(&self.socket, &queue.fresh) {
+                Ok(n) if n == queue.fresh.len() => {
+                    queue.fresh.clear();
+                    queue.fresh.shrink_to(JOINED_BYTES_MAX);
+                    return;
+                }
+                Ok(n) => drop(queue.fresh.drain(..n)),
+                // The reader finds out too, and tells.
+                Err(_) => queue.fresh.clear(),
+            }
+        }
+        queue.shelve_fresh();
+        let (waiting, max) = (queue.waiting, LINK_BYTES_MAX + queue.allowance);
+        drop(queue);
+        if waiting > max {
+            tracing::warn!("closing the connection of {}: {waiting} bytes wait for it, {max} may; it does not read", self.peer());
+            self.shut_down();
+        }
+        self.wake.notify_one();
+    }
+
+    /// Sends what goes at once, and closes. Nobody hears of this link any more.
+    pub fn close(&self, why: &LinkEnd) {
+        self.closed.store(true, Relaxed);
+        self.cancel_install();
+        self.flush();
+        self.shut_down();
+        match why {
+            LinkEnd::RoleOver => tracing::info!("closed the connection with {}: its role is over", self.peer()),
+            LinkEnd::Replaced => tracing::info!("closed the connection with {}: a newer one took its place", self.peer()),
+            LinkEnd::Silent => tracing::warn!("closed the connection with {}: nothing was heard in time", self.peer()),
+            LinkEnd::Misbehaved(how) => tracing::warn!("closed the connection with {}: {how}", self.peer()),
+        }
+    }
+
+    /// Ends both directions; the threads find out.
+    pub fn shut_down(&self) {
+        // It may be closed already, from the other side or from this one.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    // ---- the writer thread
+
+    fn write_all(&self, shared: &PeerShared) {
+        while let Some(item) = self.next_item() {
+            let (bytes, written) = match item {
+                Item::Bytes(bytes) => (bytes.len(), (&self.socket).write_all(&bytes)),
+                Item::Image { image, generation } => {
+                    let written = self.write_image(shared, image, generation);
+                    shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
+                    (0, written)
+                }
+            };
+            let mut queue = lock(&self.queue);
+            queue.waiting -= bytes;
+            queue.writing = false;
+            if written.is_err() {
+                queue.ended = true;
+                // Then the reader ends too, and tells.
+                self.shut_down();
+            }
+        }
+        for item in std::mem::take(&mut lock(&self.queue).items) {
+            if let Item::Image { image, .. } = item {
+                shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
+            }
+        }
+    }
+
+    fn next_item(&self) -> Option<Item> {
+        let mut queue = lock(&self.queue);
+        loop {
+            if queue.ended {
+                return None;
+            }
+            if let Some(item) = queue.items.pop_front() {
+                queue.writing = true;
+                return Some(item);
+            }
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The raw stream of a snapshot: sessions, ACLs, nodes, end mark; then the signature.
+    fn write_image(&self, shared: &PeerShared, image: ImageId, generation: u64) -> io::Result<()> {
+        let server = &shared.server;
+        let gone = || io::Error::other("the history that the snapshot is of was replaced");
+        let mut cursor = {
+            let state = server.handover.shared();
+            if server.history.generation() != generation || !state.tree.has_image(image) {
+                return Err(gone());
+            }
+            state.tree.image_cursor(image)
+        };
+        let (mut piece, mut progress, mut sent) = (Vec::with_capacity(2 * PIECE_BYTES), ImageProgress::More, 0);
+        while progress != ImageProgress::Done {
+            piece.clear();
+            {
+                let state = server.handover.shared();
+                if server.history.generation() != generation || !state.tree.has_image(image) {
+                    return Err(gone());
+                }
+                progress = state.tree.image_next(&mut cursor, &mut piece, PIECE_BYTES);
+            }
+            (&self.socket).write_all(&piece)?;
+            sent += piece.len();
+        }
+        let mut signature = (SNAP_SIGNATURE.len() as u32).to_be_bytes().to_vec();
+        signature.extend_from_slice(SNAP_SIGNATURE.as_bytes());
+        (&self.socket).write_all(&signature)?;
+        tracing::info!("sent a snapshot of {sent} bytes to {}", self.peer());
+        Ok(())
+    }
+
+    // ---- snapshots that were received here
+
+    /// The disk is about to install a snapshot of this link. False where the link was closed before: then it must not.
+    pub fn begin_install(&self) -> bool {
+        let mut install = lock(&self.install);
+        if *install == Install::None {
+            *install = Install::Begun;
+        }
+        *install == Install::Begun
+    }
+    /// The core was told of the new tree.
+    pub fn end_install(&self) {
+        *lock(&self.install) = Install::Done;
+        self.installed.notify_all();
+    }
+    fn cancel_install(&self) {
+        let mut install = lock(&self.install);
+        if *install == Install::None {
+            *install = Install::Cancelled;
+        }
+    }
+    /// The end of a link is told behind the snapshot of it that is being installed.
+    fn await_install(&self) {
+        self.cancel_install();
+        let mut install = lock(&self.install);
+        while *install == Install::Begun {
+            install = self.installed.wait(install).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The end, told by the reader.
+    fn finish(&self, shared: &PeerShared, why: &str) {
+        lock(&shared.links).remove(&self.id);
+        lock(&self.queue).ended = true;
+        self.wake.notify_one();
+        self.shut_down();
+        self.await_install();
+        if !self.closed.load(Relaxed) {
+            tracing::info!("the connection with {} has ended: {why}", self.peer());
+            shared.core.put_one(to_core(Input::LinkClosed { link: self.id }));
+        }
+    }
+}
+
+impl Queue {
+    fn shelve_fresh(&mut self) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        self.waiting += self.fresh.len();
+        match self.items.back_mut() {
+            Some(Item::Bytes(last)) if last.len() + self.fresh.len() <= JOINED_BYTES_MAX => last.append(&mut self.fresh),
+            _ => self.items.push_back(Item::Bytes(std::mem::take(&mut self.fresh))),
+        }
+    }
+}
+
+/// Writes as much as the socket takes without waiting.
+fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match rustix::net::send(socket, &bytes[sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Ok(n) => sent += n,
+            Err(error) => match io::Error::from(error) {
+                error if error.kind() == ErrorKind::WouldBlock => break,
+                error if error.kind() == ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+    Ok(sent)
+}
+
+// ---- the reader thread
+
+fn read_link(shared: &Arc<PeerShared>, link: &Arc<PeerLink>, socket: TcpStream) {
+    let mut reader = LinkReader { shared, link, buffer: BytesMut::new(), wanted: 0, events: Vec::new(), snapshot: None };
+    let why = reader.run(&socket);
+    link.finish(shared, &why);
+}
+
+struct LinkReader<'a> {
+    shared: &'a Arc<PeerShared>,
+    link: &'a Arc<PeerLink>,
+    /// Read and not cut into packets yet.
+    buffer: BytesMut,
+    /// Fewer bytes than this do not hold a whole packet.
+    wanted: usize,
+    events: Vec<CoreEvent>,
+    /// A raw snapshot stream is being received.
+    snapshot: Option<SnapshotReceiver>,
+}
+
+impl LinkReader<'_> {
+    /// Until the link ends; gives the reason.
+    fn run(&mut self, mut socket: &TcpStream) -> String {
+        let mut chunk = vec![0; READ_BYTES];
+        loop {
+            let n = match socket.read(&mut chunk) {
+                Ok(0) => return "the other side has closed it".into(),
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return format!("read failed: {error}"),
+            };
+            let taken = self.take(&chunk[..n]);
+            if !self.events.is_empty() {
+                self.shared.core.put_when_room(&mut self.events);
+            }
+            if let Err(why) = taken {
+                return why;
+            }
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
+        if self.snapshot.is_some() {
+            bytes = &bytes[self.take_snapshot(bytes)?..];
+        }
+        self.buffer.extend_from_slice(bytes);
+        while self.buffer.len() >= self.wanted.max(1) {
+            let stream = self.buffer.split().freeze();
+            let consumed = self.take_packets(&stream)?;
+            let mut rest = &stream[consumed..];
+            if self.snapshot.is_some() {
+                // Not through the buffer: a snapshot is larger than anything that should be kept.
+                self.shared.core.put_when_room(&mut self.events);
+                rest = &rest[self.take_snapshot(rest)?..];
+                self.buffer.extend_from_slice(rest);
+                self.wanted = 0;
+                continue;
+            }
+            self.buffer.extend_from_slice(rest);
+            self.wanted = wanted(rest);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Cuts whole packets off the front, up to one that announces a snapshot stream.
+    fn take_packets(&mut self, stream: &Bytes) -> Result<usize, String> {
+        let mut at = 0;
+        while at < stream.len() {
+            let read = read(&stream.slice(at..), self.shared.options.packet_bytes_max);
+            match read.map_err(|fault| format!("a packet that makes no sense: {fault}"))? {
+                PacketRead::Partial => break,
+                PacketRead::Whole { packet, consumed } => {
+                    at += consumed;
+                    self.note(&packet);
+                    let snap = match packet {
+                        Packet::Snap { zxid } if self.link.side != Side::Leader => Some(zxid),
+                        _ => None,
+                    };
+                    self.events.push(to_core(Input::Packet { link: self.link.id, packet }));
+                    if let Some(zxid) = snap {
+                        self.snapshot = Some(SnapshotReceiver::begin(self.shared, self.link, zxid)?);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(at)
+    }
+
+    /// For messages and metrics.
+    fn note(&self, packet: &Packet) {
+        let metrics = &self.shared.metrics;
+        match packet {
+            Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } => {
+                let server = info.server.map_or(-1, |server| server.0);
+                self.link.server.store(server, Relaxed);
+                tracing::info!("{} connected as a learner", self.link.peer());
+            }
+            // There is one leader at a time, so one thread counts.
+            Packet::Proposal { .. } | Packet::Inform { .. } => bump(&metrics.proposals_received, 1),
+            Packet::Commit { .. } => bump(&metrics.commits_received, 1),
+            _ => {}
+        }
+    }
+
+    /// Takes bytes of the snapshot stream; answers how many belonged to it.
+    fn take_snapshot(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let mut snapshot = self.snapshot.take().expect("looked at before");
+        let taken = snapshot.feed(bytes)?;
+        if snapshot.is_whole() {
+            let received = snapshot.finish(self.link.clone())?;
+            self.shared.server.queue.install(received);
+        } else {
+            self.snapshot = Some(snapshot);
+        }
+        Ok(taken)
+    }
+}
+
+/// The least that the packet takes whose beginning this is.
+fn wanted(start: &[u8]) -> usize {
+    let Some(length) = start.get(LENGTH_AT..LENGTH_AT + 4) else { return LENGTH_AT + 4 };
+    let data = i32::from_be_bytes(length.try_into().expect("4 bytes")).max(0);
+    LENGTH_AT + 4 + data as usize + 4
+}

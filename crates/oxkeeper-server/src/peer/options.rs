@@ -1,0 +1,109 @@
+//! What an operator can set about the connections between servers.
+
+use super::address::Place;
+use oxkeeper_config::Config;
+use oxkeeper_types::ServerId;
+use oxkeeper_types::ensemble::{Ensemble, MemberAddress, Role};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Checked settings of the election port and the quorum port.
+#[derive(Clone, Debug)]
+pub struct PeerOptions {
+    pub me: ServerId,
+    /// This server does not vote.
+    pub is_observer: bool,
+    /// Where each member is reached; those of a list that is not active yet, where they are in no other.
+    pub members: BTreeMap<ServerId, Vec<MemberAddress>>,
+    /// `quorumListenOnAllIPs`
+    pub listen_on_all: bool,
+    /// `electionPortBindRetry`; `None`: for ever.
+    pub bind_retries_max: Option<u32>,
+    /// `cnxTimeout`: for a dial on the election port.
+    pub election_connect_timeout: Duration,
+    /// For the greeting of an election connection: `quorumCnxnTimeoutMs`, or `syncLimit` ticks.
+    pub greeting_timeout: Duration,
+    /// `tcpKeepAlive`
+    pub keep_alive: bool,
+    /// `multiAddress.enabled`: greetings name all addresses.
+    pub multi_address: bool,
+    /// `connectToLearnerMasterLimit`, or `initLimit`: for all tries to reach the leader.
+    pub leader_connect_limit: Duration,
+    /// `leaderConnectDelayDuringRetryMs`
+    pub leader_retry_delay: Duration,
+    /// `observer.reconnectDelayMs`
+    pub observer_reconnect_delay: Duration,
+    /// `leader.nodelay`, `follower.nodelay`
+    pub leader_no_delay: bool,
+    pub learner_no_delay: bool,
+    /// The longest data of a packet: `jute.maxbuffer` and its extra size.
+    pub packet_bytes_max: usize,
+    /// `snapshotSizeFactor`: how much of the log a learner may be sent, as a part of the newest snapshot.
+    pub history_factor: f64,
+}
+
+impl PeerOptions {
+    /// `None` for a server on its own.
+    pub fn from_config(config: &Config) -> Option<PeerOptions> {
+        let ensemble = config.ensemble.as_ref()?;
+        let tick = u64::from(config.sessions.tick_time_ms);
+        let ticks = |n: u32| Duration::from_millis(tick * u64::from(n));
+        let election = &ensemble.election;
+        let mut members = addresses(&ensemble.members);
+        for (id, places) in ensemble.last_seen.iter().flat_map(addresses) {
+            members.entry(id).or_insert(places);
+        }
+        Some(PeerOptions {
+            me: ensemble.my_id,
+            is_observer: ensemble.role == Role::Observer,
+            members,
+            listen_on_all: ensemble.listen_on_all_ips,
+            bind_retries_max: election.bind_retries_max,
+            election_connect_timeout: Duration::from_millis(election.connect_timeout_ms),
+            greeting_timeout: match election.read_timeout_ms {
+                Some(ms) => Duration::from_millis(ms),
+                None => ticks(ensemble.sync_limit_ticks),
+            },
+            keep_alive: election.tcp_keep_alive,
+            multi_address: ensemble.multi_address,
+            leader_connect_limit: ticks(ensemble.connect_to_learner_master_limit_ticks),
+            leader_retry_delay: Duration::from_millis(ensemble.leader_connect_retry_delay_ms),
+            observer_reconnect_delay: Duration::from_millis(ensemble.observer_reconnect_delay_ms),
+            leader_no_delay: ensemble.leader_tcp_no_delay,
+            learner_no_delay: ensemble.follower_tcp_no_delay,
+            packet_bytes_max: packet_bytes_max(config),
+            history_factor: config.storage.snapshot_size_factor.unwrap_or(0.0),
+        })
+    }
+
+    /// Our own addresses; a member is in its own list.
+    pub fn own(&self) -> &[MemberAddress] {
+        &self.members[&self.me]
+    }
+    /// The addresses of a member's election port; none for a stranger.
+    pub fn election_places(&self, server: ServerId) -> Vec<Place> {
+        let addresses = self.members.get(&server).map_or(&[][..], Vec::as_slice);
+        addresses.iter().map(|a| Place { host: a.host.clone(), port: a.election_port }).collect()
+    }
+    /// The addresses of a member's quorum port; none for a stranger.
+    pub fn quorum_places(&self, server: ServerId) -> Vec<Place> {
+        let addresses = self.members.get(&server).map_or(&[][..], Vec::as_slice);
+        addresses.iter().map(|a| Place { host: a.host.clone(), port: a.quorum_port }).collect()
+    }
+    /// What a greeting says of us: one address, unless several are allowed (EL002, EL003).
+    pub fn own_texts(&self) -> Vec<String> {
+        let places = self.election_places(self.me);
+        let count = if self.multi_address { places.len() } else { 1 };
+        places.iter().take(count).map(ToString::to_string).collect()
+    }
+}
+
+fn addresses(ensemble: &Ensemble) -> BTreeMap<ServerId, Vec<MemberAddress>> {
+    ensemble.members().values().map(|member| (member.id, member.addresses.clone())).collect()
+}
+
+/// A transaction is a request and its header, so it is longer than the longest request (QP004).
+fn packet_bytes_max(config: &Config) -> usize {
+    let requests = config.client.request_bytes_max as usize;
+    requests + (config.client.request_extra_bytes as usize).max(oxkeeper_types::limits::JUTE_EXTRA_BYTES_MIN)
+}

@@ -1,0 +1,149 @@
+//! Carries out what the replica asks of the other servers. Lives in the core thread.
+
+use super::learner_listener::Stage;
+use super::{PeerShared, history_reader, learner_dial};
+use crate::client::link::bump;
+use crate::clock::Clock;
+use crate::shared::{CoreEvent, lock};
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_replica::Input;
+use oxkeeper_replica::output::PeerOutput;
+use oxkeeper_types::ServerId;
+use oxkeeper_zab::{LinkId, RoleChange};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+pub struct Peers {
+    shared: Arc<PeerShared>,
+    /// Frames for the election port, the newest for each member.
+    frames: BTreeMap<ServerId, Vec<u8>>,
+    /// Links with something to be flushed.
+    touched: Vec<LinkId>,
+    /// Since when there is no leader.
+    looking_since: Instant,
+    looking: bool,
+    /// A leader was followed before.
+    dialled_before: bool,
+    clock: Clock,
+}
+
+impl Peers {
+    pub fn new(shared: Arc<PeerShared>, clock: Clock) -> Peers {
+        Peers {
+            shared,
+            frames: BTreeMap::new(),
+            touched: Vec::new(),
+            looking_since: Instant::now(),
+            looking: true,
+            dialled_before: false,
+            clock,
+        }
+    }
+
+    /// In order; what goes to one link goes out at once at the end.
+    pub fn carry_out(&mut self, outputs: &mut Vec<PeerOutput>) {
+        for output in outputs.drain(..) {
+            match output {
+                PeerOutput::Notify { to, notification } => {
+                    let mut frame = Vec::new();
+                    notification.write_frame(&mut frame);
+                    self.frames.insert(to, frame);
+                }
+                PeerOutput::DialLeader { leader } => self.dial(leader),
+                PeerOutput::Send { link, packet } => {
+                    self.count(&packet);
+                    if let Some(open) = lock(&self.shared.links).get(&link) {
+                        open.put(&packet);
+                    }
+                    if self.touched.last() != Some(&link) {
+                        self.touched.push(link);
+                    }
+                }
+                PeerOutput::CloseLink { link, why } => {
+                    if let Some(open) = lock(&self.shared.links).remove(&link) {
+                        open.close(&why);
+                    }
+                }
+                PeerOutput::SendImage { link, image } => match lock(&self.shared.links).get(&link) {
+                    Some(open) => open.put_image(&self.shared, image),
+                    None => self.shared.core.put_one(CoreEvent::Input(Input::ImageSent { image })),
+                },
+                PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
+                PeerOutput::Role(role) => self.enter(role),
+            }
+        }
+        self.flush();
+    }
+
+    fn count(&self, packet: &Packet) {
+        let metrics = &self.shared.metrics;
+        match packet {
+            Packet::Proposal { .. } => bump(&metrics.proposals, 1),
+            Packet::Commit { .. } => bump(&metrics.commits, 1),
+            Packet::Diff { .. } => bump(&metrics.diffs, 1),
+            Packet::Snap { .. } => bump(&metrics.snapshots, 1),
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.touched.is_empty() {
+            self.touched.sort_unstable();
+            self.touched.dedup();
+            let links = lock(&self.shared.links);
+            for link in self.touched.drain(..).filter_map(|link| links.get(&link)) {
+                link.flush();
+            }
+        }
+        if !self.frames.is_empty() {
+            let frames = std::mem::take(&mut self.frames);
+            self.shared.tell(|inbox| inbox.frames.extend(frames));
+        }
+    }
+
+    fn dial(&mut self, leader: ServerId) {
+        let options = &self.shared.options;
+        let again = options.is_observer && std::mem::replace(&mut self.dialled_before, true);
+        let pause = if again { options.observer_reconnect_delay } else { Duration::ZERO };
+        learner_dial::begin(&self.shared, leader, pause);
+    }
+
+    fn enter(&mut self, role: RoleChange) {
+        self.shared.tell(|inbox| inbox.stage = Some(Stage::of(role)));
+        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics);
+        if std::mem::replace(&mut self.looking, role == RoleChange::Looking) && role != RoleChange::Looking {
+            metrics.election_ms.add(took as u64);
+        }
+        match role {
+            RoleChange::Looking => {
+                learner_dial::give_up(&self.shared);
+                self.looking_since = Instant::now();
+                bump(&metrics.looking, 1);
+                tracing::info!("PeerState set to LOOKING");
+            }
+            RoleChange::Preparing { epoch: None } => {
+                learner_dial::give_up(&self.shared);
+                tracing::info!("PeerState set to LEADING");
+                tracing::info!("LEADING - LEADER ELECTION TOOK - {took} MS");
+            }
+            RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
+            RoleChange::Leading { epoch } => {
+                metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
+                tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
+            }
+            RoleChange::Following { leader, serving: false } => {
+                tracing::info!("PeerState set to FOLLOWING");
+                tracing::info!("FOLLOWING - LEADER ELECTION TOOK - {took} MS, leader {}", leader.0);
+            }
+            RoleChange::Observing { leader, serving: false } => {
+                tracing::info!("PeerState set to OBSERVING");
+                tracing::info!("OBSERVING - LEADER ELECTION TOOK - {took} MS, leader {}", leader.0);
+            }
+            RoleChange::Following { leader, serving: true } | RoleChange::Observing { leader, serving: true } => {
+                tracing::info!("in sync with leader {}; serving clients", leader.0);
+            }
+        }
+    }
+}

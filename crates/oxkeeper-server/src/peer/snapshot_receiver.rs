@@ -1,0 +1,98 @@
+//! A leader's snapshot: from the raw stream behind a SNAP packet to a tree and to a file, at the same time.
+//!
+//! The file has no name until the disk thread installs it. Must not decide whether the snapshot counts.
+
+use super::PeerShared;
+use super::link::PeerLink;
+use oxkeeper_proto::quorum::SNAP_SIGNATURE;
+use oxkeeper_storage::snapshot::SnapshotWriter;
+use oxkeeper_tree::{ImageLoader, Tree};
+use oxkeeper_types::Zxid;
+use std::sync::Arc;
+
+pub struct SnapshotReceiver {
+    zxid: Zxid,
+    loader: ImageLoader,
+    writer: SnapshotWriter,
+    signature: Vec<u8>,
+    bytes: u64,
+}
+
+/// A snapshot that was received as a whole.
+pub struct ReceivedSnapshot {
+    /// At the snapshot's zxid.
+    pub tree: Tree,
+    /// `None` once it was installed.
+    pub writer: Option<SnapshotWriter>,
+    link: Arc<PeerLink>,
+}
+
+/// The signature is a jute string.
+const SIGNATURE_BYTES: usize = 4 + SNAP_SIGNATURE.len();
+
+impl SnapshotReceiver {
+    pub fn begin(shared: &PeerShared, link: &PeerLink, zxid: Zxid) -> Result<SnapshotReceiver, String> {
+        if zxid < Zxid::ZERO {
+            return Err(format!("a snapshot at {zxid}: expected a zxid from 0"));
+        }
+        let server = &shared.server;
+        // A snapshot of our own that is still being written may have the same name, and is of no use any more.
+        server.history.end_generation();
+        tracing::info!("Getting a snapshot from leader 0x{:x}, from {}", zxid.0, link.address);
+        let files = &server.files;
+        let writer = SnapshotWriter::create(server.disk.clone(), &files.dirs, zxid, files.snapshot.compression)
+            .map_err(|error| format!("no room for the leader's snapshot: {error}"))?;
+        let loader = ImageLoader::new(files.recover.tree);
+        Ok(SnapshotReceiver { zxid, loader, writer, signature: Vec::new(), bytes: 0 })
+    }
+
+    /// Takes bytes of the stream, and says how many of them belong to it.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
+        let mut taken = 0;
+        if !self.loader.is_done() {
+            taken = self.loader.feed(bytes).map_err(|fault| format!("the leader's snapshot cannot be loaded: {fault}"))?;
+            let written = self.writer.write(&bytes[..taken]);
+            written.map_err(|error| format!("the leader's snapshot cannot be written: {error}"))?;
+            self.bytes += taken as u64;
+        }
+        if self.loader.is_done() {
+            let missing = SIGNATURE_BYTES - self.signature.len();
+            let part = &bytes[taken..(taken + missing).min(bytes.len())];
+            self.signature.extend_from_slice(part);
+            taken += part.len();
+        }
+        Ok(taken)
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.signature.len() == SIGNATURE_BYTES
+    }
+
+    /// Checks the end of the stream.
+    pub fn finish(self, link: Arc<PeerLink>) -> Result<ReceivedSnapshot, String> {
+        let (length, text) = self.signature.split_at(4);
+        if length != (SNAP_SIGNATURE.len() as u32).to_be_bytes() || text != SNAP_SIGNATURE.as_bytes() {
+            let got = String::from_utf8_lossy(text);
+            return Err(format!("Missing signature behind the leader's snapshot: expected {SNAP_SIGNATURE}, got {got:?}"));
+        }
+        let loaded = self.loader.finish().map_err(|fault| format!("the leader's snapshot is no tree: {fault}"))?;
+        if loaded.acls_missing > 0 {
+            tracing::warn!("{} nodes of the leader's snapshot name an ACL that it lacks", loaded.acls_missing);
+        }
+        let mut tree = loaded.tree;
+        tree.set_last_processed(self.zxid);
+        tracing::info!("received a snapshot of {} bytes, {} nodes, at {}", self.bytes, tree.node_count(), self.zxid);
+        Ok(ReceivedSnapshot { tree, writer: Some(self.writer), link })
+    }
+}
+
+impl ReceivedSnapshot {
+    /// `None` where the link is closed: then nobody wants it any more.
+    pub fn begin_install(self) -> Option<ReceivedSnapshot> {
+        if self.link.begin_install() { Some(self) } else { None }
+    }
+    /// The link, to be told when the core knows of the new tree.
+    pub fn link(&self) -> Arc<PeerLink> {
+        self.link.clone()
+    }
+}

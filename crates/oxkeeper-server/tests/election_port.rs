@@ -1,0 +1,239 @@
+//! The election port as other servers meet it: who dials whom, what is said again, what is reported and how soon.
+
+mod peer_common;
+
+use oxkeeper_replica::output::PeerOutput;
+use oxkeeper_types::ServerId;
+use peer_common::*;
+use std::io::Write;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+/// Member 2 of three; 1 and 3 are scripted.
+struct Between {
+    member: Member,
+    port: u16,
+    one: TcpListener,
+    three: TcpListener,
+    one_port: u16,
+    three_port: u16,
+}
+
+fn between() -> Between {
+    let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let (one, three) = (listen(), listen());
+    let (one_port, three_port) = (one.local_addr().unwrap().port(), three.local_addr().unwrap().port());
+    let port = free_port();
+    let members = [(1, address(1, one_port)), (2, address(free_port(), port)), (3, address(3, three_port))];
+    let mut options = options(2, &members);
+    options.greeting_timeout = Duration::from_secs(2);
+    Between { member: Member::start(options), port, one, three, one_port, three_port }
+}
+
+fn notify(member: &mut Member, to: i64, round: i64) {
+    let output = PeerOutput::Notify { to: ServerId(to), notification: vote(2, round) };
+    member.peers.carry_out(&mut vec![output]);
+}
+
+#[test]
+fn a_member_with_a_smaller_id_is_dialled_and_kept() {
+    let mut t = between();
+    notify(&mut t.member, 1, 7);
+    let mut one = accept(&t.one);
+    assert_eq!(read_greeting(&mut one), (2, format!("127.0.0.1:{}", t.port)));
+    assert_eq!(read_vote(&mut one), vote(2, 7));
+    t.member.wait_link(1, true);
+    one.write_all(&frame(&vote(1, 7))).unwrap();
+    assert_eq!(t.member.wait_vote(), (1, vote(1, 7)));
+    drop(one);
+    t.member.wait_link(1, false);
+}
+
+#[test]
+fn a_member_with_a_larger_id_is_told_who_we_are_and_dials_back() {
+    let mut t = between();
+    notify(&mut t.member, 3, 7);
+    let mut three = accept(&t.three);
+    assert_eq!(read_greeting(&mut three).0, 2);
+    assert!(is_closed(&mut three), "it dials us");
+    let mut back = dial(t.port);
+    back.write_all(&greeting(3, t.three_port)).unwrap();
+    assert_eq!(read_vote(&mut back), vote(2, 7), "what waited for the connection");
+    t.member.wait_link(3, true);
+    back.write_all(&frame(&vote(3, 8))).unwrap();
+    assert_eq!(t.member.wait_vote(), (3, vote(3, 8)));
+}
+
+#[test]
+fn a_member_with_a_smaller_id_that_dials_is_dialled_back() {
+    let mut t = between();
+    let mut one = dial(t.port);
+    one.write_all(&greeting(1, t.one_port)).unwrap();
+    assert!(is_closed(&mut one));
+    let mut back = accept(&t.one);
+    assert_eq!(read_greeting(&mut back).0, 2);
+    t.member.wait_link(1, true);
+}
+
+#[test]
+fn a_3_4_server_says_its_id_alone_and_in_any_pieces() {
+    let mut t = between();
+    let mut three = dial(t.port);
+    for byte in 3i64.to_be_bytes() {
+        three.write_all(&[byte]).unwrap();
+    }
+    t.member.wait_link(3, true);
+    // A vote of 40 bytes, without a version, behind it.
+    let whole = frame(&vote(3, 2));
+    three.write_all(&40i32.to_be_bytes()).unwrap();
+    three.write_all(&whole[4..40]).unwrap();
+    three.write_all(&[0; 4]).unwrap();
+    let (from, heard) = t.member.wait_vote();
+    assert_eq!((from, heard.version, heard.round), (3, 0, 2));
+}
+
+#[test]
+fn votes_in_the_same_bytes_as_the_greeting_are_heard() {
+    let mut t = between();
+    let mut three = dial(t.port);
+    let mut bytes = greeting(3, t.three_port);
+    bytes.extend(frame(&vote(3, 1)));
+    bytes.extend(frame(&vote(3, 2)));
+    three.write_all(&bytes).unwrap();
+    assert_eq!(t.member.wait_vote().1.round, 1);
+    assert_eq!(t.member.wait_vote().1.round, 2);
+}
+
+#[test]
+fn the_newest_message_waits_and_the_last_one_is_said_again() {
+    let mut t = between();
+    for round in 1..=3 {
+        notify(&mut t.member, 3, round);
+    }
+    let mut first = dial(t.port);
+    first.write_all(&greeting(3, t.three_port)).unwrap();
+    let heard = loop {
+        let heard = read_vote(&mut first);
+        if heard.round == 3 {
+            break heard;
+        }
+    };
+    assert_eq!(heard, vote(2, 3));
+    // A newer connection takes the place of the old one, which is not reported as a loss.
+    let mut second = dial(t.port);
+    second.write_all(&greeting(3, t.three_port)).unwrap();
+    assert_eq!(read_vote(&mut second), vote(2, 3), "the last one, again");
+    assert!(is_closed(&mut first));
+    notify(&mut t.member, 3, 4);
+    assert_eq!(read_vote(&mut second).round, 4);
+    t.member.wait_link(3, true);
+    let down = t.member.core.clone();
+    let mut events = Vec::new();
+    down.take(&mut events, Duration::from_millis(200));
+    assert!(!format!("{:?}", events.iter().map(debug).collect::<Vec<_>>()).contains("up: false"));
+}
+
+fn debug(event: &oxkeeper_server::shared::CoreEvent) -> String {
+    match event {
+        oxkeeper_server::shared::CoreEvent::Input(input) => format!("{input:?}"),
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn a_refused_dial_is_reported_at_once_and_tried_again_while_a_message_waits() {
+    let mut t = between();
+    let (one, port) = (t.one, t.one_port);
+    drop(one);
+    let start = Instant::now();
+    notify(&mut t.member, 1, 1);
+    t.member.wait_link(1, false);
+    assert!(start.elapsed() < Duration::from_secs(5), "not only after a timeout: {:?}", start.elapsed());
+    let one = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let mut socket = accept(&one);
+    assert_eq!(read_greeting(&mut socket).0, 2);
+    assert_eq!(read_vote(&mut socket), vote(2, 1));
+    t.member.wait_link(1, true);
+}
+
+#[test]
+fn a_host_that_does_not_resolve_is_a_server_that_is_down() {
+    let port = free_port();
+    let mut nowhere = address(1, 2);
+    nowhere.host = "no-such-host.invalid".into();
+    let members = [(1, nowhere), (2, address(free_port(), port))];
+    let mut member = Member::start(options(2, &members));
+    notify(&mut member, 1, 1);
+    member.wait_link(1, false);
+}
+
+#[test]
+fn garbage_ends_its_own_connection_only() {
+    let mut t = between();
+    let mut three = dial(t.port);
+    three.write_all(&greeting(3, t.three_port)).unwrap();
+    t.member.wait_link(3, true);
+    let garbage: [&[u8]; 3] = [&(-5i64).to_be_bytes(), &[0xff; 64], b"GET / HTTP/1.1\r\n\r\n"];
+    for bytes in garbage {
+        let mut socket = dial(t.port);
+        socket.write_all(bytes).unwrap();
+        // Text is the id of a server of 3.4 that nobody knows, and what follows is no message.
+        assert!(is_closed(&mut socket), "{bytes:?}");
+    }
+    three.write_all(&frame(&vote(3, 5))).unwrap();
+    assert_eq!(t.member.wait_vote(), (3, vote(3, 5)));
+    three.write_all(&(600_000i32).to_be_bytes()).unwrap();
+    assert!(is_closed(&mut three), "no message is that long");
+    t.member.wait_link(3, false);
+}
+
+#[test]
+fn a_silent_connection_keeps_nobody_and_is_closed() {
+    let mut t = between();
+    let mut silent: Vec<_> = (0..80).map(|_| dial(t.port)).collect();
+    let mut three = dial(t.port);
+    three.write_all(&greeting(3, t.three_port)).unwrap();
+    t.member.wait_link(3, true);
+    for socket in &mut silent {
+        assert!(is_closed(socket));
+    }
+}
+
+#[test]
+fn our_own_id_is_refused() {
+    let mut t = between();
+    let mut twin = dial(t.port);
+    twin.write_all(&greeting(2, 1)).unwrap();
+    assert!(is_closed(&mut twin));
+    notify(&mut t.member, 1, 1);
+    accept(&t.one);
+}
+
+#[test]
+fn strangers_and_observers_without_an_id_are_dialled_back_where_they_say() {
+    let mut t = between();
+    for id in [0, i64::MAX] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stranger = dial(t.port);
+        stranger.write_all(&greeting(id, listener.local_addr().unwrap().port())).unwrap();
+        let mut back = accept(&listener);
+        assert_eq!(read_greeting(&mut back).0, 2);
+        back.write_all(&frame(&vote(1, 1))).unwrap();
+        let (from, _) = t.member.wait_vote();
+        assert!(if id == 0 { from == 0 } else { from < 0 }, "{from}");
+    }
+}
+
+#[test]
+fn two_members_that_dial_each_other_end_up_with_one_connection() {
+    let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+    let members = [(1, address(ports[0], ports[1])), (2, address(ports[2], ports[3]))];
+    let (mut one, mut two) = (Member::start(options(1, &members)), Member::start(options(2, &members)));
+    for round in 1..=50 {
+        let to = |to| PeerOutput::Notify { to: ServerId(to), notification: vote(to, round) };
+        one.peers.carry_out(&mut vec![to(2)]);
+        two.peers.carry_out(&mut vec![to(1)]);
+        while one.wait_vote().1.round != round {}
+        while two.wait_vote().1.round != round {}
+    }
+}
