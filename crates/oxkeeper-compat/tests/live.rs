@@ -1,15 +1,12 @@
-//! Tests that start servers. They need Java and the reference's jars, so they run on demand:
-//! `cargo test -p oxkeeper-compat -- --ignored`. The server under test is the reference unless OXKEEPER_CANDIDATE holds a
-//! command with `{conf}` for its zoo.cfg.
+//! The client library against a whole server. `./test --only live` runs them on the server under test and on the reference;
+//! by hand: `cargo test -p oxkeeper-compat --test live`. The server is the reference unless OXKEEPER_CANDIDATE holds a command
+//! with `{conf}` for its zoo.cfg.
 
 use oxkeeper_client::{
     Acl, Client, ClientError, CreateMode, ErrorCode, Event, EventType, Id, MultiOp, MultiResult, OpCode, Options,
     Perms, SessionState, WatchEvent, call,
 };
-use oxkeeper_compat::lockstep;
-use oxkeeper_compat::program;
 use oxkeeper_compat::servers::{Server, ServerConfig, ServerKind};
-use oxkeeper_compat::{departures, report};
 use oxkeeper_proto::client::{CheckVersionRequest, CreateRequest, DeleteRequest, PathWatchRequest, SetWatches2Request};
 use oxkeeper_types::Zxid;
 use oxkeeper_types::acl::open_acl;
@@ -45,7 +42,6 @@ fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> ErrorCode {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn the_client_library_does_every_operation() {
     let server = start();
     let client = connect(&server);
@@ -92,7 +88,6 @@ fn the_client_library_does_every_operation() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn multis_succeed_or_fail_as_a_whole() {
     let server = start();
     let client = connect(&server);
@@ -114,7 +109,6 @@ fn multis_succeed_or_fail_as_a_whole() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn watches_and_ephemerals_survive_a_broken_connection() {
     let server = start();
     let (client, other) = (connect(&server), connect(&server));
@@ -155,7 +149,6 @@ fn watches_and_ephemerals_survive_a_broken_connection() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn pipelined_calls_are_answered_in_order() {
     let server = start();
     let client = connect(&server);
@@ -171,7 +164,6 @@ fn pipelined_calls_are_answered_in_order() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn a_chroot_is_added_and_taken_away() {
     let server = start();
     let root = connect(&server);
@@ -187,7 +179,6 @@ fn a_chroot_is_added_and_taken_away() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn a_session_is_resumed_by_another_client() {
     let server = start();
     let first = connect(&server);
@@ -202,7 +193,6 @@ fn a_session_is_resumed_by_another_client() {
 }
 
 #[test]
-#[ignore = "needs Java and the reference server"]
 fn refused_credentials_end_the_client() {
     let server = start();
     let client = connect(&server);
@@ -216,28 +206,4 @@ fn an_unreachable_server_is_named_in_the_error() {
     let error = Client::connect("127.0.0.1:1", options).err().expect("nothing serves on port 1");
     let text = error.to_string();
     assert!(text.starts_with("could not reach any of 127.0.0.1:1 within 300 ms"), "{text}");
-}
-
-#[test]
-#[ignore = "needs Java and the reference server"]
-fn random_programs_agree_with_the_reference() {
-    let reference = ServerKind::parse("java:3.9.5");
-    for seed in 1..=10 {
-        let program = program::generate(seed, 200);
-        let mismatch = lockstep::run(&program, &reference, &candidate()).unwrap_or_else(|e| panic!("{e}"));
-        if let Some(mismatch) = mismatch {
-            panic!("{}", report::mismatch(&program, &mismatch, &reference.name(), &candidate().name()));
-        }
-    }
-}
-
-#[test]
-#[ignore = "needs Java and the reference server"]
-fn departures_are_as_listed() {
-    for departure in departures::ALL {
-        let server = start();
-        if let Err(text) = departures::check(departure, server.address, candidate().is_java()) {
-            panic!("{}: {text}", departure.name);
-        }
-    }
 }

@@ -204,7 +204,7 @@ impl Reader {
         let mut warnings = Vec::new();
         for entry in &self.sources.entries {
             match options::find(&entry.key) {
-                Some(row) if row.status == Status::NotYet => not_yet.push(entry.key.clone()),
+                Some(row) if is_without_effect(row, &entry.value) => not_yet.push(entry.key.clone()),
                 Some(_) => {}
                 None => warnings.push(unknown(&self.sources.found(entry), &entry.key)),
             }
@@ -212,7 +212,7 @@ impl Reader {
         for name in self.sources.properties.keys() {
             let Some(found) = self.sources.property(name) else { continue };
             match options::find_property(name) {
-                Some(row) if row.status == Status::NotYet => not_yet.push(found.key),
+                Some(row) if is_without_effect(row, &found.value) => not_yet.push(found.key),
                 Some(_) => {}
                 None if name.starts_with("zookeeper.") => warnings.push(unknown_property(name, &found)),
                 None => {}
@@ -225,6 +225,21 @@ impl Reader {
         }
     }
 }
+
+/// Whether the server does not obey a key, or not with this value.
+fn is_without_effect(row: &OptionDef, value: &str) -> bool {
+    let class = value.rsplit('.').next().unwrap_or_default();
+    match row.name {
+        "metricsProvider.className" => class != "DefaultMetricsProvider",
+        "authProvider.*" => !BUILT_IN_PROVIDERS.contains(&class),
+        "admin.enableServer" => value != "false",
+        _ => row.status == Status::NotYet,
+    }
+}
+
+/// Classes of the reference that stand for what needs neither TLS nor SASL.
+const BUILT_IN_PROVIDERS: &[&str] =
+    &["DigestAuthenticationProvider", "IPAuthenticationProvider", "EnsembleAuthenticationProvider"];
 
 pub(crate) fn wrong(row: &OptionDef, found: &Found, allowed: String) -> ConfigError {
     ConfigError::Value { at: found.at.clone(), key: found.key.clone(), value: shown(row, found), allowed }

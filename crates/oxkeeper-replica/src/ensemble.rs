@@ -80,7 +80,10 @@ impl Ensemble {
     }
     pub(crate) fn next_deadline(&self, options: &Options, mode: Mode) -> Millis {
         let zab = self.zab.next_deadline();
-        if options.read_only_enabled && mode == Mode::Looking { zab.min(self.read_only_at(options)) } else { zab }
+        match self.read_only_at(options).filter(|_| mode == Mode::Looking) {
+            Some(read_only) => zab.min(read_only),
+            None => zab,
+        }
     }
     /// A session of ours was heard from: the leader hears of it with the next PING.
     pub(crate) fn touched(&mut self, session: SessionId, timeout: Millis) {
@@ -91,8 +94,10 @@ impl Ensemble {
     pub(crate) fn take_touched(&mut self) -> BTreeMap<SessionId, Millis> {
         std::mem::take(&mut self.touched)
     }
-    fn read_only_at(&self, options: &Options) -> Millis {
-        self.looking_since + Millis(READ_ONLY_GRACE_MS).max(options.tick)
+    /// When clients that only read are served, should no leader be found before.
+    fn read_only_at(&self, options: &Options) -> Option<Millis> {
+        let may = options.read_only_enabled && self.role == RoleChange::Looking;
+        may.then(|| self.looking_since + Millis(READ_ONLY_GRACE_MS).max(options.tick))
     }
 }
 
@@ -121,10 +126,12 @@ impl Replica {
     }
 
     pub(crate) fn tick_peers(&mut self, state: &State, now: Now, out: &mut Outputs) {
-        let Some(ensemble) = &self.ensemble else { return };
-        let read_only_at = ensemble.read_only_at(&self.options);
+        if self.ensemble.is_none() {
+            return;
+        }
         self.on_zab(state, now, Input::Tick, out);
-        if self.options.read_only_enabled && self.mode == Mode::Looking && now.monotonic >= read_only_at {
+        let at = self.ensemble.as_ref().and_then(|ensemble| ensemble.read_only_at(&self.options));
+        if at.is_some_and(|at| now.monotonic >= at) && self.mode == Mode::Looking {
             self.serve(Mode::ReadOnly, out);
         }
     }
@@ -190,8 +197,12 @@ impl Replica {
     /// This server plays another part from here on.
     fn enter(&mut self, state: &State, now: Now, role: RoleChange, out: &mut Outputs) {
         let ensemble = self.peers();
-        let before = std::mem::replace(&mut ensemble.role, role);
+        ensemble.role = role;
         out.peers.push(PeerOutput::Role(role));
+        if self.mode == Mode::ReadOnly {
+            self.leave_clients(out);
+        }
+        let ensemble = self.peers();
         match role {
             RoleChange::Looking => {
                 ensemble.looking_since = now.monotonic;
@@ -203,7 +214,6 @@ impl Replica {
             RoleChange::Preparing { .. } => {}
             RoleChange::Leading { .. } => {
                 assert!(self.flight.is_empty(), "{} transactions are in line of a new leader", self.flight.len());
-                self.leave_clients(out);
                 self.tracker = Tracker::new(self.options.tick, state.tree.sessions().iter(), now.monotonic);
                 self.reaper = Reaper::new(&self.options, now.monotonic);
                 self.peers().config_due = true;
@@ -213,9 +223,6 @@ impl Replica {
                 out.controls.push(Control::Serve { mode });
             }
             RoleChange::Following { serving, .. } | RoleChange::Observing { serving, .. } => {
-                if matches!(before, RoleChange::Looking | RoleChange::Preparing { .. }) && self.mode != Mode::Looking {
-                    self.leave_clients(out);
-                }
                 if serving {
                     self.peers().config_due = true;
                     let follows = matches!(role, RoleChange::Following { .. });

@@ -18,6 +18,7 @@ mod ensemble;
 mod forward;
 mod handshake;
 pub mod input;
+pub mod namespaces;
 pub mod options;
 pub mod output;
 pub mod pipeline;

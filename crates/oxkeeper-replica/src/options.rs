@@ -1,5 +1,6 @@
 //! What an operator can set that changes decisions. The edge fills it from the configuration.
 
+use oxkeeper_types::limits::RECORD_BYTES_MAX;
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
 
@@ -35,6 +36,8 @@ pub struct Options {
     pub read_only_enabled: bool,
     /// `leaderServes`: a leader has clients of its own.
     pub leader_serves: bool,
+    /// `jute.maxbuffer` and `jute.maxbuffer.extrasize` together: no transaction is longer in the log.
+    pub record_bytes_max: usize,
     pub auth: AuthOptions,
     /// Makes snapshot intervals and session ids of servers differ; read from the system's entropy by the edge.
     pub seed: u64,
@@ -95,6 +98,7 @@ impl Default for Options {
             container_never_used_max: None,
             read_only_enabled: false,
             leader_serves: true,
+            record_bytes_max: RECORD_BYTES_MAX,
             auth: AuthOptions { digest_enabled: true, ..AuthOptions::default() },
             seed: 0,
         }

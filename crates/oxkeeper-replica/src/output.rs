@@ -1,5 +1,6 @@
 //! All that a server can ask for.
 
+use crate::report::QuotaExceeded;
 use oxkeeper_proto::election::Notification;
 use oxkeeper_proto::frame;
 use oxkeeper_proto::quorum::Packet;
@@ -23,6 +24,8 @@ pub struct Outputs {
     /// Of an ensemble, in order: what goes to the other servers. Nothing in here waits for the disk: what must, comes out only
     /// after the disk has answered.
     pub peers: Vec<PeerOutput>,
+    /// For the log and the metrics, in order.
+    pub quotas_exceeded: Vec<QuotaExceeded>,
 }
 
 /// What a server of an ensemble asks of its election port and its quorum port.
@@ -137,7 +140,11 @@ impl Outputs {
         self.peers.push(PeerOutput::Send { link, packet });
     }
     pub fn is_empty(&self) -> bool {
-        self.persist.is_empty() && self.deliveries.is_empty() && self.controls.is_empty() && self.peers.is_empty()
+        self.persist.is_empty()
+            && self.deliveries.is_empty()
+            && self.controls.is_empty()
+            && self.peers.is_empty()
+            && self.quotas_exceeded.is_empty()
     }
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -146,5 +153,6 @@ impl Outputs {
         self.deliveries.clear();
         self.controls.clear();
         self.peers.clear();
+        self.quotas_exceeded.clear();
     }
 }

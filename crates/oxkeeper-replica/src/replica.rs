@@ -6,6 +6,7 @@
 use crate::auth::password;
 use crate::ensemble::Ensemble;
 use crate::input::{Input, Now, Submitted};
+use crate::namespaces::Namespaces;
 use crate::options::Options;
 use crate::output::{CloseReason, Control, Mode, Outputs};
 use crate::pipeline::flight::{Due, Flight, Origin, Proposed, SyncOrigin};
@@ -24,7 +25,7 @@ use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnHeader};
 use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
-use oxkeeper_types::persist::{Persist, Persisted};
+use oxkeeper_types::persist::{Persist, Persisted, TxnBytes};
 use oxkeeper_types::{ConnId, ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
 use std::sync::Arc;
 
@@ -47,10 +48,14 @@ pub struct Replica {
     pub(crate) reaper: Reaper,
     pub(crate) snapshots: Snapshots,
     pub(crate) counters: Counters,
+    /// Bytes written by first-level node.
+    writes: Namespaces,
     /// `None` on a standalone server.
     pub(crate) ensemble: Option<Ensemble>,
     /// Reused by every apply.
     changes: Vec<Change>,
+    /// Reused by every proposal: a transaction's length is known when it is encoded, and then it is copied once.
+    encoded: Vec<u8>,
 }
 
 /// Snapshots of this server: when the next one is due, and the one under way.
@@ -86,7 +91,9 @@ impl Replica {
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
+            writes: Namespaces::default(),
             changes: Vec::new(),
+            encoded: Vec::new(),
             options,
         }
     }
@@ -172,9 +179,9 @@ impl Replica {
             last_snapshot: self.snapshots.last,
             mode: self.mode,
             zab: self.ensemble.as_ref().map(|ensemble| ensemble.zab.report()),
+            writes: Report::sorted(&self.writes),
         }
     }
-
     /// Whether sessions expire here and containers are reaped: on the one server that prepares transactions.
     pub(crate) fn keeps_sessions(&self) -> bool {
         match &self.ensemble {
@@ -298,26 +305,28 @@ impl Replica {
             return self.step_down(state, now, out);
         };
         let request = PrepRequest { session, xid, op, body, auth, session_check };
-        let prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
+        let mut prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
         self.counters.prepared += 1;
         self.counters.refused += u64::from(prepared.refused.is_some());
+        out.quotas_exceeded.append(&mut prepared.quotas_exceeded);
         if op == OpCode::CloseSession {
             self.tracker.set_closing(session);
         }
-        self.enqueue(state, now, Proposed { prepared, origin }, body.len() + 96, out);
+        self.enqueue(state, now, Proposed { prepared, origin }, out);
     }
 
-    /// Puts a prepared transaction of about `capacity` bytes in line, and sends it to the log and to the followers.
-    fn enqueue(&mut self, state: &State, now: Now, proposed: Proposed, capacity: usize, out: &mut Outputs) {
+    /// Puts a prepared transaction in line, and sends it to the log and to the followers.
+    fn enqueue(&mut self, state: &State, now: Now, proposed: Proposed, out: &mut Outputs) {
         let zxid = proposed.prepared.entry.header.zxid;
-        let mut txn = Vec::with_capacity(capacity);
-        proposed.prepared.entry.write(&mut txn);
+        self.encoded.clear();
+        proposed.prepared.entry.write(&mut self.encoded);
+        let txn = TxnBytes::copy_from_slice(&self.encoded);
         let bytes = txn.len();
         self.flight.push(proposed);
         if self.ensemble.is_some() {
-            self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn: txn.into() }, out);
+            self.on_zab(state, now, oxkeeper_zab::Input::Propose { zxid, txn }, out);
         } else {
-            out.persist.push(Persist::Append { zxid, txn: txn.into() });
+            out.persist.push(Persist::Append { zxid, txn });
         }
         self.logged(bytes, out);
     }
@@ -335,7 +344,7 @@ impl Replica {
         let Some(zxid) = self.next_zxid() else { return self.step_down(state, now, out) };
         let header = TxnHeader { session, cxid: xid.0, zxid, time: now.wall.0 };
         let prepared = Prepared::refusal(header, code);
-        self.enqueue(state, now, Proposed { prepared, origin: Origin::Elsewhere }, 64, out);
+        self.enqueue(state, now, Proposed { prepared, origin: Origin::Elsewhere }, out);
     }
 
     /// One more transaction went to the log: perhaps a snapshot is due.
@@ -344,6 +353,15 @@ impl Replica {
             out.persist.push(Persist::RollLog);
             self.counters.snapshots_skipped += u64::from(self.snapshots.due || self.snapshots.writing.is_some());
             self.snapshots.due |= self.snapshots.writing.is_none();
+        }
+    }
+
+    /// A COMMIT may come before the SYNC of an earlier request of the same connection; the answers keep their order.
+    fn answer_overtaken(&mut self, conn: ConnId, number: u64, zxid: Zxid, out: &mut Outputs) {
+        let Some(ensemble) = &mut self.ensemble else { return };
+        let answered = self.flight.take_overtaken(conn, number);
+        for sync in answered.into_iter().chain(ensemble.forwarded.overtaken(conn, number)) {
+            answer_sync(zxid, &SyncOrigin::Client(sync), out);
         }
     }
 
@@ -359,6 +377,7 @@ impl Replica {
         }
         self.prep.applied(header.zxid);
         self.counters.applied += 1;
+        self.writes.wrote(&prepared.entry.txn, &applied);
         if self.mode == Mode::Looking || self.mode == Mode::ReadOnly {
             // In the log, and perhaps never committed: nobody may hear of it.
             return;
@@ -386,10 +405,7 @@ impl Replica {
                 }
             }
             Origin::Client { conn, xid } => {
-                let overtaken = self.ensemble.as_mut().map(|e| e.forwarded.overtaken(conn, number)).unwrap_or_default();
-                for sync in overtaken {
-                    answer_sync(header.zxid, &SyncOrigin::Client(sync), out);
-                }
+                self.answer_overtaken(conn, number, header.zxid, out);
                 reply_to_client(conn, xid, header.zxid, &applied, refused, out);
             }
         }
@@ -460,7 +476,7 @@ pub(crate) fn refuse_handshake(conn: ConnId, read_only: Option<bool>, out: &mut 
 fn answer_sync(last_processed: Zxid, origin: &SyncOrigin, out: &mut Outputs) {
     let request = match origin {
         SyncOrigin::Learner(link) => return out.send_packet(*link, Packet::Sync { zxid: Zxid::ZERO }),
-        SyncOrigin::Client(request) => request,
+        SyncOrigin::Client(request) | SyncOrigin::Forwarded(request, _) => request,
     };
     match SyncRequest::read(&mut Reader::unbounded(&request.body)) {
         Err(_) => reply_with_error(request.conn, request.xid, last_processed, ErrorCode::MarshallingError, out),

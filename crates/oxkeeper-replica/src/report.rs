@@ -1,8 +1,10 @@
-//! Plain data about the server, for four-letter words and metrics. Formats nothing.
+//! Plain data about the server, for four-letter words, metrics and the log.
 
+use crate::namespaces::{NamespaceFigures, Namespaces};
 use crate::output::Mode;
 use oxkeeper_types::{Millis, SessionId, Zxid};
 use oxkeeper_zab::ZabReport;
+use std::fmt;
 
 /// Counted where it happens, by the core alone. All only ever grow, until a reset subtracts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -41,4 +43,48 @@ pub struct Report {
     pub mode: Mode,
     /// How consensus stands; `None` on a standalone server.
     pub zab: Option<ZabReport>,
+    /// Bytes written (paths and data), by first-level node, sorted.
+    pub writes: Vec<(Box<str>, NamespaceFigures)>,
+}
+
+impl Report {
+    pub(crate) fn sorted(namespaces: &Namespaces) -> Vec<(Box<str>, NamespaceFigures)> {
+        let mut all: Vec<_> = namespaces.iter().map(|(name, figures)| (name.into(), *figures)).collect();
+        all.sort_unstable_by(|(a, _): &(Box<str>, _), (b, _)| a.cmp(b));
+        all
+    }
+}
+
+/// A write went beyond a limit of its quota: refused where the limit is a hard one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QuotaExceeded {
+    /// The node that carries the quota.
+    pub prefix: String,
+    /// The first-level node that the write is under.
+    pub namespace: String,
+    pub kind: QuotaKind,
+    pub is_hard: bool,
+    /// What the usage comes to with this write.
+    pub used: i64,
+    pub limit: i64,
+}
+
+/// What a quota counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum QuotaKind {
+    Count,
+    Bytes,
+}
+
+/// In the words that the reference's operators look for.
+impl fmt::Display for QuotaExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, limit) = match self.kind {
+            QuotaKind::Count => ("count", "Count"),
+            QuotaKind::Bytes => ("bytes", "Byte"),
+        };
+        let hardness = if self.is_hard { "hard" } else { "soft" };
+        let (prefix, used, max) = (&self.prefix, self.used, self.limit);
+        write!(f, "Quota exceeded: {prefix} [current {what}={used}, {hardness}{limit}Limit={max}]")
+    }
 }

@@ -1,20 +1,25 @@
 //! The core thread: owns the `Replica`, moves inputs in and outputs out. No decisions.
 
-use crate::client::link::{Link, Notice};
+use crate::client::link::{Link, Notice, bump};
 use crate::disk_thread::DiskQueue;
 use crate::peer::Peers;
+use crate::peer::snapshot_receiver::ReceivedSnapshot;
+use crate::rate_log::RateLog;
 use crate::shared::{CoreEvent, Shared, lock};
 use crate::snapshot_thread::SnapshotJobs;
 use hashbrown::HashMap;
-use oxkeeper_replica::{Control, Input, Outputs, Replica};
 use oxkeeper_replica::output::Mode;
-use oxkeeper_types::persist::Persist;
-use oxkeeper_types::ConnId;
+use oxkeeper_replica::{Control, Input, Outputs, Replica};
 use oxkeeper_types::limits::OUTBOX_BYTES_MAX;
+use oxkeeper_types::persist::Persist;
+use oxkeeper_types::{ConnId, Millis};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// A write beyond the same quota with the same usage is told of this often (reference `ZooKeeperServer.RATE_LOGGER`).
+const QUOTA_LOG_INTERVAL: Millis = Millis(100);
 /// However far the next deadline is, the core looks around this often.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
@@ -26,16 +31,31 @@ pub struct CoreLoop {
     links: HashMap<ConnId, Arc<Link>, foldhash::fast::FixedState>,
     /// Of an ensemble.
     peers: Option<Peers>,
+    /// A leader's snapshots that wait for their turn on the disk.
+    received: VecDeque<Box<ReceivedSnapshot>>,
     out: Outputs,
     /// Connections with something new in their outboxes, by I/O thread.
     dirty: Vec<Vec<ConnId>>,
+    quota_log: RateLog,
 }
 
 impl CoreLoop {
     pub fn new(shared: Arc<Shared>, replica: Replica, disk: Arc<DiskQueue>, snapshots: SnapshotJobs) -> CoreLoop {
         let dirty = shared.io.iter().map(|_| Vec::new()).collect();
         let peers = shared.peers.clone().map(|peers| Peers::new(peers, shared.clock));
-        CoreLoop { shared, replica, disk, snapshots, links: HashMap::default(), peers, out: Outputs::default(), dirty }
+        let quota_log = RateLog::new(QUOTA_LOG_INTERVAL);
+        CoreLoop {
+            shared,
+            replica,
+            disk,
+            snapshots,
+            links: HashMap::default(),
+            peers,
+            received: VecDeque::new(),
+            out: Outputs::default(),
+            dirty,
+            quota_log,
+        }
     }
 
     /// Until a stop comes: then everything that was queued before it has been handed on.
@@ -82,6 +102,15 @@ impl CoreLoop {
                     }
                     self.replica.step(&state, now, input, &mut self.out);
                 }
+                CoreEvent::SnapshotReceived { link, snapshot } => {
+                    let before = self.out.persist.len();
+                    let input = Input::Peer(oxkeeper_zab::Input::SnapshotReceived { link });
+                    self.replica.step(&state, now, input, &mut self.out);
+                    // Nobody wants the one of a link that is gone.
+                    if self.out.persist[before..].iter().any(|p| matches!(p, Persist::InstallSnapshot { .. })) {
+                        self.received.push_back(snapshot);
+                    }
+                }
                 // Whoever asked may have given up.
                 CoreEvent::Report(to) => drop(to.send(self.replica.report())),
                 CoreEvent::Stop => *stop = true,
@@ -90,9 +119,19 @@ impl CoreLoop {
         drop(state);
         // The disk first: it takes longest.
         self.count_proposals();
-        self.disk.put(&mut self.out.persist);
+        self.disk.put(&mut self.out.persist, &mut self.received);
+        self.tell_of_quotas(now.monotonic);
         self.deliver();
         self.hand_on();
+    }
+
+    fn tell_of_quotas(&mut self, now: Millis) {
+        for exceeded in self.out.quotas_exceeded.drain(..) {
+            self.quota_log.log(exceeded.to_string(), now, |line| tracing::warn!("{line}"));
+            if exceeded.is_hard {
+                self.shared.core_metrics.quota_refused(exceeded.namespace);
+            }
+        }
     }
 
     /// Replies and events are in their outboxes before the exclusive side is given back.
@@ -111,7 +150,7 @@ impl CoreLoop {
     /// For the disk and for the other servers.
     fn hand_on(&mut self) {
         self.count_proposals();
-        self.disk.put(&mut self.out.persist);
+        self.disk.put(&mut self.out.persist, &mut self.received);
         if let Some(peers) = &mut self.peers {
             peers.carry_out(&mut self.out.peers);
         }
@@ -129,9 +168,13 @@ impl CoreLoop {
     }
 
     fn deliver(&mut self) {
-        let CoreLoop { out, links, dirty, .. } = self;
+        let CoreLoop { out, links, dirty, shared, .. } = self;
         for delivery in &out.deliveries {
-            let Some(link) = links.get(&delivery.conn) else { continue };
+            let Some(link) = links.get(&delivery.conn) else {
+                let stale = delivery.is_reply && shared.edge.stale_by_connection;
+                bump(&shared.core_metrics.stale_replies, u64::from(stale));
+                continue;
+            };
             let frame = &out.frames[delivery.range.clone()];
             let mut overflows = false;
             let newly = link.outbox.put(|waiting| {

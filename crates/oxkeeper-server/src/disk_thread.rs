@@ -3,13 +3,14 @@
 //!
 //! In an ensemble it also replaces the history: cuts the log and recovers what is left, or puts a leader's snapshot in its place.
 
-use crate::options::FileOptions;
+use crate::options::{Batching, FileOptions};
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
 use crate::shared::{CoreEvent, Shared, lock};
 use oxkeeper_replica::Input;
 use oxkeeper_storage::recover::{RecoverOptions, recover};
 use oxkeeper_storage::{Disk, Persister, StorageError, StorageResult};
 use oxkeeper_types::persist::{Persist, Persisted};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -42,18 +43,20 @@ struct Waiting {
 }
 
 impl DiskQueue {
-    /// Moves all of `requests` in.
-    pub fn put(&self, requests: &mut Vec<Persist>) {
-        if !requests.is_empty() {
-            self.extend(requests.drain(..).map(DiskRequest::Persist));
+    /// Moves all of `requests` in. `received`: the snapshots that they ask to install, in the same order.
+    pub fn put(&self, requests: &mut Vec<Persist>, received: &mut VecDeque<Box<ReceivedSnapshot>>) {
+        if requests.is_empty() {
+            return;
         }
-    }
-    pub fn install(&self, snapshot: ReceivedSnapshot) {
-        self.extend([DiskRequest::Install(Box::new(snapshot))]);
-    }
-    fn extend(&self, requests: impl IntoIterator<Item = DiskRequest>) {
         let mut waiting = lock(&self.waiting);
-        waiting.requests.extend(requests);
+        waiting.requests.extend(requests.drain(..).map(|request| match request {
+            Persist::InstallSnapshot { zxid } => {
+                let snapshot = received.pop_front().expect("a snapshot is installed after it was received");
+                assert_eq!(snapshot.tree.last_processed(), zxid, "the snapshot that was received is another one");
+                DiskRequest::Install(snapshot)
+            }
+            request => DiskRequest::Persist(request),
+        }));
         let sleeping = std::mem::take(&mut waiting.sleeping);
         drop(waiting);
         if sleeping {
@@ -65,8 +68,9 @@ impl DiskQueue {
         lock(&self.waiting).stopped = true;
         self.wake.notify_one();
     }
-    /// The next batch of at most `batch_max` requests, or `None` when the queue was stopped and is empty.
-    fn take(&self, batch_max: usize) -> Option<Vec<DiskRequest>> {
+    /// The next batch, or `None` when the queue was stopped and is empty. `synced`: when the batch before it was.
+    fn take(&self, batching: &Batching, synced: Instant) -> Option<Vec<DiskRequest>> {
+        let batch_max = batching.transactions_max;
         let mut waiting = lock(&self.waiting);
         while waiting.requests.is_empty() && !waiting.stopped {
             waiting.sleeping = true;
@@ -74,6 +78,21 @@ impl DiskQueue {
         }
         if waiting.requests.is_empty() {
             return None;
+        }
+        // Reference `SyncRequestProcessor`: more may come until the batch is full or the delay is over, unless none comes
+        // for a while. Both times are 0 by default.
+        while waiting.requests.len() < batch_max && !waiting.stopped {
+            let patience = batching.delay.saturating_sub(synced.elapsed()).min(batching.poll);
+            if patience.is_zero() {
+                break;
+            }
+            let before = waiting.requests.len();
+            waiting.sleeping = true;
+            waiting = self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.sleeping = false;
+            if waiting.requests.len() == before {
+                break;
+            }
         }
         if waiting.requests.len() <= batch_max {
             return Some(std::mem::take(&mut waiting.requests));
@@ -96,7 +115,8 @@ impl DiskThread {
     /// Runs until the queue is stopped, then closes the log in order.
     pub fn run(mut self) {
         let queue = self.queue.clone();
-        while let Some(batch) = queue.take(self.files.batch_max) {
+        let mut synced = Instant::now();
+        while let Some(batch) = queue.take(&self.files.batching, synced) {
             let mut persists = Vec::with_capacity(batch.len());
             for request in batch {
                 match request {
@@ -112,6 +132,7 @@ impl DiskThread {
                 }
             }
             self.persist(&mut persists);
+            synced = Instant::now();
         }
         if let Err(error) = self.persister.close() {
             tracing::warn!("the log was not closed in order; the next start will read it to its end: {error}");
@@ -173,25 +194,18 @@ impl DiskThread {
         Ok(CoreEvent::Input(Input::StateReplaced { tree: Box::new(recovered.tree) }))
     }
 
-    /// Nothing of the old history may be replayed on top of the snapshot (BG013). A snapshot whose link was closed meanwhile is
-    /// dropped.
+    /// Nothing of the old history may be replayed on top of the snapshot (BG013).
     fn install(&mut self, snapshot: ReceivedSnapshot) {
-        let Some(mut snapshot) = snapshot.begin_install() else { return };
-        let zxid = snapshot.tree.last_processed();
-        let trailers = self.files.snapshot.trailers(zxid, snapshot.tree.digest());
+        let ReceivedSnapshot { tree, writer } = snapshot;
+        let zxid = tree.last_processed();
+        let trailers = self.files.snapshot.trailers(zxid, tree.digest());
         self.shared.history.end_generation();
-        let installed = self.persister.restart_after(zxid).and_then(|()| {
-            let writer = snapshot.writer.take().expect("installed once");
-            writer.install(&trailers, &self.files.dirs)
-        });
-        match installed {
+        match self.persister.install(writer, &trailers, zxid) {
             Ok(file) => tracing::info!("installed the leader's snapshot as {}", file.path.display()),
             Err(error) => die(&error),
         }
         self.note_synced();
-        let (link, tree) = (snapshot.link(), Box::new(snapshot.tree));
-        self.shared.core.put_one(CoreEvent::Input(Input::StateReplaced { tree }));
-        link.end_install();
+        self.shared.core.put_one(CoreEvent::Input(Input::StateReplaced { tree: Box::new(tree) }));
     }
 }
 
@@ -201,4 +215,63 @@ fn die(error: &StorageError) -> ! {
          mend the disk, then start it again. {error}"
     );
     std::process::exit(EXIT_DISK_FAILED);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn queue_of(requests: usize) -> DiskQueue {
+        let queue = DiskQueue::default();
+        queue.put(&mut vec![Persist::RollLog; requests], &mut VecDeque::new());
+        queue
+    }
+    fn batching(transactions_max: usize, delay: Duration, poll: Duration) -> Batching {
+        Batching { transactions_max, delay, poll }
+    }
+    fn taken(queue: &DiskQueue, batching: &Batching, synced: Instant) -> usize {
+        queue.take(batching, synced).map_or(0, |batch| batch.len())
+    }
+
+    #[test]
+    fn without_a_delay_a_batch_is_what_waits_up_to_its_limit() {
+        let (queue, at_once) = (queue_of(5), batching(3, Duration::ZERO, Duration::ZERO));
+        assert_eq!([0; 2].map(|_| taken(&queue, &at_once, Instant::now())), [3, 2]);
+    }
+
+    #[test]
+    fn a_full_batch_waits_for_nothing_and_a_stop_ends_the_wait() {
+        let (queue, patient) = (queue_of(5), batching(3, LONG, LONG));
+        assert_eq!(taken(&queue, &patient, Instant::now()), 3);
+        std::thread::scope(|scope| {
+            let rest = scope.spawn(|| taken(&queue, &patient, Instant::now()));
+            queue.put(&mut vec![Persist::RollLog], &mut VecDeque::new());
+            assert_eq!(rest.join().unwrap(), 3, "what comes later joins the batch");
+            let rest = scope.spawn(|| taken(&queue, &patient, Instant::now()));
+            queue.put(&mut vec![Persist::RollLog], &mut VecDeque::new());
+            queue.stop();
+            assert_eq!(rest.join().unwrap(), 1);
+        });
+        assert!(queue.take(&patient, Instant::now()).is_none());
+    }
+
+    #[test]
+    fn the_wait_ends_when_nothing_more_comes() {
+        let start = Instant::now();
+        let poll = Duration::from_millis(20);
+        assert_eq!(taken(&queue_of(1), &batching(3, LONG, poll), start), 1);
+        assert!(start.elapsed() >= poll, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn the_wait_ends_a_while_after_the_last_sync() {
+        let (synced, delay) = (Instant::now(), Duration::from_millis(30));
+        assert_eq!(taken(&queue_of(1), &batching(3, delay, LONG), synced), 1);
+        assert!(synced.elapsed() >= delay, "{:?}", synced.elapsed());
+        // By now it is over: the next one does not wait at all.
+        assert_eq!(taken(&queue_of(1), &batching(3, delay, LONG), synced), 1);
+    }
 }

@@ -20,6 +20,7 @@ pub mod handover;
 pub mod metrics;
 pub mod options;
 pub mod peer;
+pub mod rate_log;
 pub mod recovery;
 pub mod run;
 pub mod seed;

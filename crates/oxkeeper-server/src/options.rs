@@ -39,6 +39,12 @@ pub struct EdgeOptions {
     pub stall_time: Millis,
     /// `throttled_op_wait_time`: a request that waits longer is answered with an error; `None`: off.
     pub throttled_op_wait: Option<Millis>,
+    /// `request_throttle_drop_stale`: a waiting request that is stale ends its connection.
+    pub drop_stale: bool,
+    /// `request_stale_connection_check`: a request is stale once its client has ended the connection.
+    pub stale_by_connection: bool,
+    /// `request_stale_latency_check`: it is once it has waited longer than its session's timeout.
+    pub stale_by_latency: bool,
     pub throttle: ThrottleOptions,
     /// I/O threads.
     pub threads: usize,
@@ -55,12 +61,22 @@ pub struct FileOptions {
     pub snapshot: SnapshotOptions,
     /// `fsync.warningthresholdms`
     pub slow_sync: Duration,
-    /// `maxBatchSize`: transactions under one sync.
-    pub batch_max: usize,
+    pub batching: Batching,
     /// `autopurge.snapRetainCount`
     pub snapshots_kept: usize,
     /// `autopurge.purgeInterval`; `None`: never.
     pub purge_interval: Option<Duration>,
+}
+
+/// What goes under one sync. By default: what waits when the disk is free, up to 1000 transactions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Batching {
+    /// `maxBatchSize`: transactions under one sync.
+    pub transactions_max: usize,
+    /// `flushDelay`: a batch may be added to until this long after the sync before it.
+    pub delay: Duration,
+    /// `maxWriteQueuePollTime`: how long to wait for the next transaction then.
+    pub poll: Duration,
 }
 
 impl Default for EdgeOptions {
@@ -79,6 +95,9 @@ impl Default for EdgeOptions {
             requests_max: 0,
             stall_time: Millis(100),
             throttled_op_wait: None,
+            drop_stale: true,
+            stale_by_connection: true,
+            stale_by_latency: false,
             throttle: ThrottleOptions::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             four_letter_words: vec![FourLetterWord::Srvr],

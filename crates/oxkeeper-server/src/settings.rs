@@ -2,7 +2,7 @@
 
 use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
-use crate::options::{EdgeOptions, FileOptions};
+use crate::options::{Batching, EdgeOptions, FileOptions};
 use crate::peer::PeerOptions;
 use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
@@ -110,6 +110,7 @@ fn replica(config: &Config, seed: u64) -> Options {
         container_never_used_max: tree.container_never_used_ms_max.map(millis),
         read_only_enabled: config.client.read_only_mode,
         leader_serves: config.ensemble.as_ref().is_none_or(|ensemble| ensemble.leader_serves),
+        record_bytes_max: config.client.record_bytes_max as usize,
         auth: auth(&config.security, config),
         seed,
     }
@@ -164,6 +165,9 @@ fn edge(config: &Config) -> io::Result<EdgeOptions> {
         requests_max: limits.request_throttle.requests_max.map_or(0, |max| max as usize),
         stall_time: millis(limits.request_throttle.stall_time_ms),
         throttled_op_wait: limits.request_throttle.throttled_op_wait_ms.map(millis),
+        drop_stale: limits.request_throttle.drop_stale,
+        stale_by_connection: limits.request_throttle.stale_by_connection,
+        stale_by_latency: limits.request_throttle.stale_by_latency,
         throttle: throttle(&client.throttle),
         threads: client.io_threads.map_or(defaults.threads, |n| n as usize),
         four_letter_words: words,
@@ -225,6 +229,7 @@ fn files(config: &Config, seed: u64) -> FileOptions {
             preallocate_bytes: storage.log_allocation_bytes,
             file_bytes_max: storage.log_size_limit_bytes,
             force_sync: storage.force_sync,
+            record_bytes_max: config.client.record_bytes_max as usize,
         },
         recover: RecoverOptions {
             tree: TreeOptions {
@@ -238,10 +243,15 @@ fn files(config: &Config, seed: u64) -> FileOptions {
             directory_autocreate: storage.data_dir_autocreate,
             epochs: config.ensemble.is_some(),
             recent_max: if config.ensemble.is_some() { storage.commit_log_count as usize } else { 0 },
+            record_bytes_max: config.client.record_bytes_max as usize,
         },
         snapshot,
         slow_sync: Duration::from_millis(storage.fsync_warning_threshold_ms),
-        batch_max: storage.batch_transactions_max.map_or(usize::MAX, |n| n as usize),
+        batching: Batching {
+            transactions_max: storage.batch_transactions_max.map_or(usize::MAX, |n| n as usize),
+            delay: Duration::from_millis(storage.flush_delay_ms),
+            poll: Duration::from_millis(storage.write_queue_poll_ms_max),
+        },
         snapshots_kept: storage.snap_retain_count as usize,
         purge_interval: storage.purge_interval_ms.map(Duration::from_millis),
     }

@@ -9,6 +9,7 @@ use crate::handover::Handover;
 use crate::metrics::{CoreMetrics, IoMetrics};
 use crate::options::EdgeOptions;
 use crate::peer::PeerShared;
+use crate::peer::snapshot_receiver::ReceivedSnapshot;
 use hashbrown::HashMap;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
@@ -16,6 +17,7 @@ use oxkeeper_replica::state::WatchAccess;
 use oxkeeper_replica::{Input, Options, State, WatchTable};
 use oxkeeper_types::limits::CORE_EVENTS_MAX;
 use oxkeeper_types::{ConnId, Millis};
+use oxkeeper_zab::LinkId;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize};
@@ -28,6 +30,11 @@ pub enum CoreEvent {
     /// A handshake: from here on the core knows the connection.
     Opened(Arc<Link>, oxkeeper_proto::client::ConnectRequest),
     Input(Input),
+    /// The stream of a leader's snapshot was read to its end.
+    SnapshotReceived {
+        link: LinkId,
+        snapshot: Box<ReceivedSnapshot>,
+    },
     /// Somebody wants to know how the core is doing.
     Report(Sender<Report>),
     /// `stop` or a signal: finish what is queued, then end.
@@ -118,17 +125,20 @@ impl IoHandle {
         if dirty.is_empty() {
             return;
         }
-        let mut inbox = lock(&self.inbox);
-        let sleeping = inbox.dirty.is_empty() && inbox.accepted.is_empty();
-        inbox.dirty.append(dirty);
-        drop(inbox);
-        if sleeping {
-            self.wake();
-        }
+        self.put(|inbox| inbox.dirty.append(dirty));
     }
     pub fn give(&self, socket: TcpStream, peer: SocketAddr) {
-        lock(&self.inbox).accepted.push((socket, peer));
-        self.wake();
+        self.put(|inbox| inbox.accepted.push((socket, peer)));
+    }
+    /// Who finds something in the inbox leaves the waking to whoever put that in.
+    fn put(&self, fill: impl FnOnce(&mut Inbox)) {
+        let mut inbox = lock(&self.inbox);
+        let first = inbox.dirty.is_empty() && inbox.accepted.is_empty();
+        fill(&mut inbox);
+        drop(inbox);
+        if first {
+            self.wake();
+        }
     }
     pub fn wake(&self) {
         if let Err(error) = self.waker.wake() {
@@ -191,8 +201,7 @@ impl SharedMode {
         self.0.store(mode as u8, Relaxed);
     }
     pub fn get(&self) -> Mode {
-        let modes =
-            [Mode::Standalone, Mode::Leader, Mode::Follower, Mode::Observer, Mode::ReadOnly, Mode::Looking];
+        let modes = [Mode::Standalone, Mode::Leader, Mode::Follower, Mode::Observer, Mode::ReadOnly, Mode::Looking];
         let stored = self.0.load(Relaxed);
         modes.into_iter().find(|mode| *mode as u8 == stored).unwrap_or_else(|| panic!("mode {stored} was never set"))
     }

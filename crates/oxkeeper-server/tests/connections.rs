@@ -366,3 +366,128 @@ fn clients_that_come_by_ipv4_are_known_by_their_ipv4_address() {
     assert_eq!(client.call(&request(1, 1, &b)).error, 0);
     assert_eq!(client.call(&get(2, "/mine", false)).error, 0);
 }
+
+/// Nothing is synced before three transactions wait for it; handshakes count, and are not throttled.
+const THREE_AT_A_TIME: &str = "flushDelay=600000\nmaxWriteQueuePollTime=600000\nmaxBatchSize=3\n\
+    minSessionTimeout=1000\nmaxSessionTimeout=600000\n";
+
+fn is_silent(client: &mut Client) -> bool {
+    client.socket.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
+    let silent = client.socket.peek(&mut [0]).is_err();
+    client.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    silent
+}
+
+/// Sessions that live as long as the test: this many handshakes, answered together.
+fn join(server: &TestServer, timeouts: &[i32]) -> Vec<Client> {
+    std::thread::scope(|scope| {
+        let open = |timeout: i32| move || Client::resume(server.socket(), timeout, 0, &[0; 16]);
+        let threads: Vec<_> = timeouts.iter().map(|timeout| scope.spawn(open(*timeout))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+const FOR_EVER: i32 = 600_000;
+
+#[test]
+fn a_batch_waits_for_its_size_or_its_delay() {
+    let server = TestServer::start(THREE_AT_A_TIME);
+    let mut clients = join(&server, &[FOR_EVER; 3]);
+    clients[0].send(&create(1, "/a", b"", 0));
+    clients[1].send(&create(1, "/b", b"", 0));
+    assert!(is_silent(&mut clients[0]) && is_silent(&mut clients[1]), "two do not make a batch");
+    clients[2].send(&create(1, "/c", b"", 0));
+    for client in &mut clients {
+        assert_eq!(client.receive().error, 0);
+    }
+}
+
+/// A server with one request under way, of the first client, and one that waits for it, of the second.
+fn with_a_waiting_request(lines: &str, timeout: i32) -> (TestServer, Vec<Client>) {
+    let lines = format!("{THREE_AT_A_TIME}request_throttle_max_requests=1\nrequest_throttle_stall_time=5\n{lines}");
+    let server = TestServer::start(&lines);
+    let mut clients = join(&server, &[FOR_EVER, timeout, FOR_EVER]);
+    // They come back in the order of their threads.
+    assert_eq!((clients[0].timeout, clients[1].timeout), (FOR_EVER, timeout));
+    clients[0].send(&create(1, "/a", b"", 0));
+    eventually("the first request is under way", || server.figure("outstanding_requests") == "1");
+    clients[1].send(&create(1, "/b", b"", 0));
+    eventually("the second request waits", || server.figure("request_throttle_wait_count") != "0");
+    (server, clients)
+}
+
+#[test]
+fn a_waiting_request_is_served_when_the_load_falls() {
+    let (server, mut clients) = with_a_waiting_request("", FOR_EVER);
+    assert!(is_silent(&mut clients[1]));
+    // Two handshakes fill the batch.
+    let _more = join(&server, &[FOR_EVER; 2]);
+    assert_eq!(clients[0].receive().error, 0);
+    eventually("the second request is under way", || server.figure("outstanding_requests") == "1");
+    let _more = join(&server, &[FOR_EVER; 2]);
+    assert_eq!(clients[1].receive().error, 0);
+}
+
+#[test]
+fn a_request_that_waits_too_long_is_answered_as_throttled_and_never_proposed() {
+    let (server, mut clients) = with_a_waiting_request("throttled_op_wait_time=50", FOR_EVER);
+    let reply = clients[1].receive();
+    assert_eq!((reply.xid, reply.error), (1, -127));
+    assert_eq!(server.figure("throttled_ops"), "1");
+    let _more = join(&server, &[FOR_EVER; 2]);
+    assert_eq!(clients[0].receive().error, 0);
+    assert_eq!(clients[0].call(&get(2, "/b", false)).error, -101);
+}
+
+#[test]
+fn a_waiting_request_of_a_client_that_has_gone_is_dropped() {
+    let (server, mut clients) = with_a_waiting_request("", FOR_EVER);
+    clients[1].socket.shutdown(Shutdown::Both).unwrap();
+    eventually("it is dropped", || server.figure("stale_requests_dropped") == "1");
+    let _more = join(&server, &[FOR_EVER; 2]);
+    assert_eq!(clients[0].receive().error, 0);
+    assert_eq!(clients[0].call(&get(2, "/b", false)).error, -101);
+}
+
+#[test]
+fn what_is_stale_is_done_all_the_same_where_it_is_not_to_be_dropped() {
+    for (lines, stale) in [("request_throttle_drop_stale=false", "1"), ("request_stale_connection_check=false", "0")] {
+        let (server, mut clients) = with_a_waiting_request(lines, FOR_EVER);
+        clients[1].socket.shutdown(Shutdown::Both).unwrap();
+        let _more = join(&server, &[FOR_EVER; 2]);
+        assert_eq!(clients[0].receive().error, 0);
+        let counts = || (server.figure("stale_requests"), server.figure("sync_processor_request_queued"));
+        // Five handshakes and both creates.
+        eventually("it is under way", || counts() == (stale.to_string(), "7".to_string()));
+        let _more = join(&server, &[FOR_EVER; 2]);
+        eventually("it is done", || clients[0].call(&get(2, "/b", false)).error == 0);
+        assert_eq!(
+            (server.figure("stale_requests_dropped"), server.figure("stale_replies")),
+            ("0".into(), stale.into())
+        );
+    }
+}
+
+#[test]
+fn a_request_that_waits_longer_than_its_sessions_timeout_is_dropped_if_that_is_wanted() {
+    let (server, mut clients) = with_a_waiting_request("request_stale_latency_check=true", 1000);
+    assert!(is_closed(&mut clients[1].socket));
+    assert_eq!(server.figure("stale_requests_dropped"), "1");
+}
+
+#[test]
+fn who_has_not_authenticated_as_demanded_is_told_and_closed() {
+    for lines in ["enforce.auth.enabled=true\nenforce.auth.schemes=digest", "sessionRequireClientSASLAuth=true"] {
+        let server = TestServer::start(lines);
+        let mut client = server.client();
+        let reply = client.call(&get(1, "/", false));
+        assert_eq!((reply.xid, reply.error), (1, -124), "{lines}");
+        assert!(is_closed(&mut client.socket));
+        let mut client = server.client();
+        let mut auth = 0i32.to_be_bytes().to_vec();
+        auth.extend(text("digest"));
+        auth.extend(text("u:p"));
+        assert_eq!(client.call(&request(-4, 100, &auth)).error, 0);
+        let expected = if lines.contains("SASL") { -124 } else { 0 };
+        assert_eq!(client.call(&get(1, "/", false)).error, expected, "{lines}");
+    }
+}

@@ -228,6 +228,66 @@ fn mntr_counts() {
 }
 
 #[test]
+fn mntr_counts_bytes_by_first_level_node() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    client.call(&create(1, "/a", b"x", 0));
+    client.call(&create(2, "/a/b", b"yy", 0));
+    client.call(&set(3, "/a", b"zzz"));
+    client.call(&get(4, "/a", false));
+    let mut children = text("/a");
+    children.push(0);
+    client.call(&request(5, 8, &children));
+    client.call(&get(6, "/nope", false));
+    for (name, value) in [
+        ("avg_a_write_per_namespace", "4.6667"),
+        ("min_a_write_per_namespace", "3"),
+        ("max_a_write_per_namespace", "6"),
+        ("cnt_a_write_per_namespace", "3"),
+        ("sum_a_write_per_namespace", "14"),
+        ("avg_a_read_per_namespace", "72.0"),
+        ("min_a_read_per_namespace", "71"),
+        ("max_a_read_per_namespace", "73"),
+        ("cnt_a_read_per_namespace", "2"),
+        ("sum_a_read_per_namespace", "144"),
+    ] {
+        assert_eq!(server.figure(name), value, "{name}");
+    }
+    assert!(!server.ask("mntr").contains("nope"), "what is not there is not counted");
+}
+
+#[test]
+fn mntr_adds_up_quotas_by_first_level_node() {
+    let server = TestServer::start("enforceQuota=true");
+    let mut client = server.client();
+    let mut make = |path: &str, data: &[u8]| client.call(&create(1, path, data, 0)).error;
+    for (path, data) in [
+        ("/a", ""),
+        ("/a/b", ""),
+        ("/zookeeper/quota/a", ""),
+        ("/zookeeper/quota/a/b", ""),
+        ("/zookeeper/quota/a/zookeeper_limits", "count=5,bytes=100"),
+        ("/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"),
+        ("/zookeeper/quota/a/b/zookeeper_limits", "count=9,bytes=-1=;countHardLimit=2"),
+        ("/zookeeper/quota/a/b/zookeeper_stats", "count=0,bytes=0"),
+        ("/a/b/c", "four"),
+    ] {
+        assert_eq!(make(path, data.as_bytes()), 0, "{path}");
+    }
+    assert_eq!((make("/a/b/d", b""), make("/a/b/e", b"")), (-125, -125));
+    for (name, value) in [
+        ("count_limit", "7"),
+        ("bytes_limit", "99"),
+        // The statistics node of /a was counted before the quota of /a/b came between.
+        ("count_usage", "4"),
+        ("bytes_usage", "4"),
+        ("exceeded_error", "2"),
+    ] {
+        assert_eq!(server.figure(&format!("a_quota_{name}_per_namespace")), value, "{name}");
+    }
+}
+
+#[test]
 fn words_outside_of_the_whitelist_are_not_run() {
     let server = TestServer::start("4lw.commands.whitelist=ruok");
     assert_eq!(server.ask("ruok"), "imok");

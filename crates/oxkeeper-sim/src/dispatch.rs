@@ -2,14 +2,16 @@
 //! process may end ([`World::point`]).
 
 use crate::host::{Running, Work};
+use crate::museum::Bug;
 use crate::network::Message;
 use crate::points;
 use crate::transcript::Who;
 use crate::world::{Crash, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::PeerOutput;
-use oxkeeper_replica::{Control, Input, Outputs};
+use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
 use oxkeeper_storage::fault_disk::Loss;
+use oxkeeper_types::Zxid;
 use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_zab::{LinkId, RoleChange};
 
@@ -97,6 +99,9 @@ impl World {
                 return false;
             }
         }
+        if self.options.planted == Some(Bug::WatchAfterReply) {
+            out.deliveries.sort_by_key(|delivery| !delivery.is_reply);
+        }
         for delivery in &out.deliveries {
             if self.point(h, "before a delivery") {
                 return false;
@@ -109,10 +114,13 @@ impl World {
             }
             let bytes = out.frames[delivery.range.clone()].to_vec();
             let key = port.key;
+            let copies = self.copies(delivery.is_reply);
             self.trace.note(self.now, Who::Server(h), "deliver", &[delivery.conn.0 as i64, bytes.len() as i64], || {
                 format!("{} bytes to connection {}", bytes.len(), delivery.conn.0)
             });
-            self.net.send(self.now, key, 1, Message::Bytes(bytes));
+            for _ in 0..copies {
+                self.net.send(self.now, key, 1, Message::Bytes(bytes.clone()));
+            }
         }
         for control in out.controls.drain(..) {
             let (before, after) = points::of_control(&control);
@@ -149,7 +157,15 @@ impl World {
             Persist::TruncateLog { zxid } => running.shadow.truncate(*zxid),
             _ => {}
         }
-        running.work.push_back(Work::Persist(request));
+        let work = match request {
+            Persist::InstallSnapshot { zxid } => {
+                let received = running.received.take().expect("a snapshot is installed after it was received");
+                assert_eq!(received.zxid, zxid, "the snapshot that was received is another one");
+                Work::Install(received)
+            }
+            request => Work::Persist(request),
+        };
+        running.work.push_back(work);
     }
 
     fn control(&mut self, h: usize, control: Control) {
@@ -163,6 +179,8 @@ impl World {
                     running.to_pump.push(conn);
                 }
             }
+            Control::Close { reason: CloseReason::NotServing, .. }
+                if self.options.planted == Some(Bug::ServesWhileLooking) => {}
             Control::Close { conn, .. } => self.close_port(h, conn),
             Control::Serve { mode } => running.mode = mode,
             Control::Snapshot { image, zxid } => {
@@ -187,8 +205,7 @@ impl World {
             PeerOutput::DialLeader { leader } => self.dial_leader(h, leader),
             PeerOutput::Send { link, packet } => self.send_packet(h, link, packet),
             PeerOutput::CloseLink { link, .. } => {
-                if let Some((key, side)) = running.links.remove(&link) {
-                    running.snaps.remove(&link);
+                if let Some((key, side)) = running.forget_link(link) {
                     self.net.close(self.now, key, side);
                 }
             }
@@ -213,7 +230,32 @@ impl World {
         self.hosts[h].running.as_ref()?.links.get(&link).copied()
     }
 
+    /// How often something for a client leaves: once, but for planted bugs.
+    fn copies(&mut self, is_reply: bool) -> usize {
+        let (every, copies) = match self.options.planted {
+            Some(Bug::EventLost) if !is_reply => (20, 0),
+            Some(Bug::EventTwice) if !is_reply => (20, 2),
+            Some(Bug::ReplyLost) if is_reply => (50, 0),
+            _ => return 1,
+        };
+        if self.random.below(every) == 0 { copies } else { 1 }
+    }
+
+    /// What becomes of a packet: itself, but for planted bugs.
+    fn spoiled(&mut self, packet: Packet) -> Option<Packet> {
+        let lost = match (&packet, self.options.planted) {
+            (Packet::Proposal { .. }, Some(Bug::ProposalLost)) => self.random.below(50) == 0,
+            (Packet::Commit { .. }, Some(Bug::CommitLost)) => self.random.below(50) == 0,
+            (Packet::NewLeader { epoch, .. }, Some(Bug::UpToDateEarly)) => {
+                return Some(Packet::UpToDate { zxid: Zxid::new(*epoch, 0) });
+            }
+            _ => false,
+        };
+        (!lost).then_some(packet)
+    }
+
     fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        let Some(packet) = self.spoiled(packet) else { return };
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);
         }

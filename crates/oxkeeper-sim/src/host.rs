@@ -3,6 +3,7 @@
 //! Owns what a machine keeps over a crash (disk, clocks) and what a process does not ([`Running`]). How outputs are carried out
 //! is `dispatch`; when things happen is `world`.
 
+use crate::museum::Bug;
 use crate::network::{ConnKey, Side};
 use crate::port::Port;
 use crate::random::Random;
@@ -105,18 +106,21 @@ pub struct Host {
 /// What waits for the disk, in order.
 pub enum Work {
     Persist(Persist),
-    /// A leader's snapshot, received as a whole.
-    Install {
-        zxid: Zxid,
-        bytes: Vec<u8>,
-        tree: Box<Tree>,
-    },
+    Install(Received),
 }
 
 /// What the disk is doing.
 pub enum Job {
     Batch(Vec<Persist>),
-    Install { zxid: Zxid, bytes: Vec<u8>, tree: Box<Tree> },
+    Install(Received),
+}
+
+/// A leader's snapshot, received as a whole.
+pub struct Received {
+    pub link: LinkId,
+    pub zxid: Zxid,
+    pub bytes: Vec<u8>,
+    pub tree: Box<Tree>,
 }
 
 /// Transactions in a server's log, as its outputs and its recovery tell: what the checkers know of its history.
@@ -181,6 +185,8 @@ pub struct Running {
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
+    /// Received and not asked for yet.
+    pub received: Option<Received>,
     pub election: BTreeMap<ServerId, ElectionPeer>,
     pub dial: Option<LeaderDial>,
     pub listening: bool,
@@ -193,6 +199,15 @@ pub struct Running {
     pub offered: Option<Epoch>,
     pub wake_at: u64,
     pub apply_scheduled: bool,
+}
+
+impl Running {
+    /// The link is gone: its place, and what came over it and is not in force.
+    pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
+        self.snaps.remove(&link);
+        self.received.take_if(|received| received.link == link);
+        self.links.remove(&link)
+    }
 }
 
 impl Host {
@@ -232,16 +247,25 @@ impl Host {
     /// From files to a process, as the server does it.
     pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
         let recover_options = recover_options(options);
+        if options.planted == Some(Bug::RecoveryForgets)
+            && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
+        {
+            oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
+        }
         let recovered = recover(self.shared_disk(), &self.dirs, &recover_options)?;
         let last = recovered.last;
         let tree_last = recovered.tree.last_processed();
-        let log = log_zxids(&self.disk, &self.dirs)?;
+        let base = recovered.report.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
+        // Older files may have a hole where a leader's snapshot was installed and the process ended before they were removed.
+        let log = match log_from(&self.disk, &self.dirs, Zxid::ZERO) {
+            Ok(log) => log,
+            Err(_) => log_from(&self.disk, &self.dirs, Zxid(base.0 + 1))?,
+        };
         // Only the tail that joins without a gap to the last transaction is history that can be handed on.
         let mut history: Vec<(Zxid, Bytes)> = log;
         if history.last().map(|(z, _)| *z) != Some(tree_last) {
             history.clear();
         }
-        let base = recovered.report.snapshot.as_ref().map_or(Zxid::ZERO, |s| s.zxid);
         let zxids: Vec<Zxid> = history.iter().map(|(z, _)| *z).filter(|z| *z <= tree_last).collect();
         let base = if zxids.is_empty() { tree_last.max(Zxid::ZERO) } else { before_first(&history, base) };
         let shadow = Shadow { base, zxids };
@@ -266,7 +290,14 @@ impl Host {
                     recent,
                     recent_after,
                 };
-                Replica::of_ensemble(settings, zab_options(options, self.id, ensemble), durable, &state, replayed, clock)
+                Replica::of_ensemble(
+                    settings,
+                    zab_options(options, self.id, ensemble),
+                    durable,
+                    &state,
+                    replayed,
+                    clock,
+                )
             }
         };
         let durable = DurableNow {
@@ -287,6 +318,7 @@ impl Host {
             to_pump: Vec::new(),
             links: BTreeMap::new(),
             snaps: BTreeMap::new(),
+            received: None,
             election: BTreeMap::new(),
             dial: None,
             listening: false,
@@ -306,9 +338,22 @@ impl Host {
         let disk = self.shared_disk();
         let running = self.running.as_mut().expect("only a process has the disk do something");
         match job {
-            Job::Batch(batch) => {
-                let mut inputs = Vec::new();
-                for done in running.persister.persist(&batch)? {
+            Job::Batch(mut batch) => {
+                let planted = options.planted;
+                let lies = planted.map(|bug| bug.spoil_batch(&mut batch)).unwrap_or_default();
+                let mut inputs: Vec<Input> = lies.into_iter().map(Input::Persisted).collect();
+                if planted == Some(Bug::LostTruncation) && matches!(batch.last(), Some(Persist::TruncateLog { .. })) {
+                    batch.pop();
+                    inputs.extend(running.persister.persist(&batch)?.into_iter().map(Input::Persisted));
+                    let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
+                    inputs.push(Input::StateReplaced { tree: Box::new(recovered.tree) });
+                    return Ok(inputs);
+                }
+                let done = match running.persister.persist(&batch) {
+                    Err(_) if planted == Some(Bug::SyncErrorSwallowed) => Bug::pretend(&batch),
+                    done => done?,
+                };
+                for done in done {
                     match done {
                         Persisted::Truncated { .. } => {
                             let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
@@ -319,12 +364,17 @@ impl Host {
                 }
                 Ok(inputs)
             }
-            Job::Install { zxid, bytes, tree } => {
+            Job::Install(Received { zxid, bytes, tree, .. }) => {
                 let snapshot = snapshot_options();
                 let mut writer = SnapshotWriter::create(disk, &self.dirs, zxid, snapshot.compression)?;
                 writer.write(&bytes)?;
-                running.persister.restart_after(zxid)?;
-                writer.install(&snapshot.trailers(zxid, tree.digest()), &self.dirs)?;
+                let trailers = snapshot.trailers(zxid, tree.digest());
+                if options.planted == Some(Bug::SnapshotBesideLog) {
+                    running.persister.restart_after(zxid)?;
+                    writer.finish(&trailers)?;
+                } else {
+                    running.persister.install(writer, &trailers, zxid)?;
+                }
                 Ok(vec![Input::StateReplaced { tree }])
             }
         }
@@ -336,6 +386,10 @@ impl Host {
         let running = self.running.as_mut()?;
         let (image, zxid) = running.snapshot.take()?;
         let tree = &running.state.tree;
+        if !tree.has_image(image) {
+            // The tree was replaced meanwhile, and its images went with it.
+            return None;
+        }
         let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
         let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
         write_snapshot(disk, &self.dirs, zxid, &snapshot_options(), digest, &mut next).ok().map(|_| zxid)
@@ -351,14 +405,18 @@ impl Host {
     }
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
-    pub fn read_history(&self, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
-        let log = log_zxids(&self.disk, &self.dirs).ok()?;
+    pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let known = log.iter().any(|(z, _)| *z == after);
-        if !known && !(first.follows(after) && after.counter() == 0) {
+        if !(known || first.follows(after) && after.counter() == 0) {
             return None;
         }
-        Some(log.into_iter().filter(|(z, _)| *z > after).collect())
+        let mut history: Vec<(Zxid, Bytes)> = log.into_iter().filter(|(z, _)| *z > after).collect();
+        if options.planted == Some(Bug::HistoryWithHole) && history.len() > 2 {
+            history.remove(1);
+        }
+        Some(history)
     }
 }
 
@@ -368,9 +426,9 @@ fn before_first(history: &[(Zxid, Bytes)], snapshot: Zxid) -> Zxid {
     if snapshot < first { snapshot } else { Zxid(first.0 - 1) }
 }
 
-/// Every transaction of the log that joins the last one without a gap.
-fn log_zxids(disk: &FaultDisk, dirs: &Dirs) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
-    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, Zxid::ZERO)?;
+/// The transactions of the log from `from` on. A hole is an error; behind a snapshot there may be one.
+fn log_from(disk: &FaultDisk, dirs: &Dirs, from: Zxid) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
+    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, from)?;
     let mut log = Vec::new();
     while let Some(record) = reader.read_next()? {
         log.push((record.zxid, record.body));
@@ -400,7 +458,7 @@ fn snapshot_options() -> SnapshotOptions {
     SnapshotOptions::default()
 }
 fn log_options() -> LogOptions {
-    LogOptions { preallocate_bytes: 64 << 10, file_bytes_max: None, force_sync: true }
+    LogOptions { preallocate_bytes: 64 << 10, ..LogOptions::default() }
 }
 fn recover_options(options: &RunOptions) -> RecoverOptions {
     RecoverOptions { tree: tree_options(options), epochs: options.servers() > 1, ..RecoverOptions::default() }

@@ -1,6 +1,7 @@
 //! Runs seeds, one seed, or makes a failing seed smaller.
 
 use clap::Parser;
+use oxkeeper_sim::museum::Bug;
 use oxkeeper_sim::{Outcome, RunOptions, run, shrink::shrink};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -35,6 +36,11 @@ struct Arguments {
     /// Every seed runs twice and must do the same thing.
     #[arg(long)]
     twice: bool,
+    /// Puts a bug in, by its name; with `--museum`, each in turn, until a seed finds it.
+    #[arg(long)]
+    plant: Option<String>,
+    #[arg(long)]
+    museum: bool,
     /// One line a seed, for the process that started this one.
     #[arg(long, hide = true)]
     worker: bool,
@@ -45,6 +51,9 @@ fn main() -> ExitCode {
     if arguments.worker {
         return work(&arguments);
     }
+    if arguments.museum {
+        return museum(&arguments);
+    }
     match arguments.seed {
         Some(seed) => one(seed, &arguments),
         None => many(&arguments),
@@ -54,6 +63,13 @@ fn main() -> ExitCode {
 fn options(seed: u64, arguments: &Arguments) -> RunOptions {
     let mut options = RunOptions::of_seed(seed);
     options.faults_skipped = arguments.without.clone();
+    options.planted = arguments.plant.as_deref().map(|name| {
+        Bug::of_name(name).unwrap_or_else(|| {
+            let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+            eprintln!("no bug is called {name}; there are: {}", names.join(", "));
+            std::process::exit(2)
+        })
+    });
     if let Some(voters) = arguments.voters {
         options.voters = voters;
         options.weighted &= voters >= 5;
@@ -126,6 +142,46 @@ fn work(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Every planted bug, until a seed finds it; a row of the table in `docs/SIMULATION.md` each. Every run is a process of its own:
+/// what a bug breaks may be an assertion of the product.
+fn museum(arguments: &Arguments) -> ExitCode {
+    let program = std::env::current_exe().expect("the program knows where it is");
+    let mut all = true;
+    for bug in Bug::ALL.iter().filter(|bug| arguments.plant.as_deref().is_none_or(|name| name == bug.name())) {
+        let begin = Instant::now();
+        let found = (arguments.start..arguments.start + arguments.seeds).find_map(|seed| {
+            let mut command = Command::new(&program);
+            command.args([
+                "--worker",
+                "--seeds",
+                "1",
+                "--jobs",
+                "1",
+                "--start",
+                &seed.to_string(),
+                "--plant",
+                bug.name(),
+            ]);
+            let output = command.env("RUST_BACKTRACE", "0").output().expect("the program can start itself");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let rule = if output.status.success() {
+                let rule = text.split("BROKEN ").nth(1)?;
+                rule.split(' ').next()?.to_string()
+            } else {
+                "ShouldNotBeTriggered".to_string()
+            };
+            Some((seed, rule))
+        });
+        let seconds = begin.elapsed().as_secs_f64();
+        match &found {
+            Some((seed, rule)) => println!("| `{}` | {} | {seed} | {rule} | {seconds:.1} s |", bug.name(), bug.what()),
+            None => println!("| `{}` | {} | none | not found | {seconds:.1} s |", bug.name(), bug.what()),
+        }
+        all &= found.is_some();
+    }
+    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Sums over all seeds.
 #[derive(Default)]
 struct Total {
@@ -173,6 +229,9 @@ fn many(arguments: &Arguments) -> ExitCode {
             if arguments.twice {
                 extra.push("--twice".to_string());
             }
+            if let Some(plant) = &arguments.plant {
+                extra.extend(["--plant".to_string(), plant.clone()]);
+            }
             if let Some(voters) = arguments.voters {
                 extra.extend(["--voters".to_string(), voters.to_string()]);
             }
@@ -189,7 +248,11 @@ fn many(arguments: &Arguments) -> ExitCode {
     }
     let hours = total.simulated_us as f64 / 3.6e9;
     let took = begin.elapsed().as_secs_f64();
-    println!("{} seeds, {hours:.2} simulated hours in {took:.1} s: {:.0} x real time", total.seeds, hours * 3600.0 / took);
+    println!(
+        "{} seeds, {hours:.2} simulated hours in {took:.1} s: {:.0} x real time",
+        total.seeds,
+        hours * 3600.0 / took
+    );
     for (name, n) in &total.sums {
         println!("{name:>12} {n}");
     }
@@ -216,7 +279,9 @@ fn supervise(start: u64, end: u64, jobs: u64, extra: &[String], sender: &std::sy
             BufReader::new(errors).lines().map_while(Result::ok).take(40).collect::<Vec<_>>().join(" | ")
         });
         for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
-            if let Some(seed) = line.strip_prefix("seed ").and_then(|l| l.split(' ').next()).and_then(|s| s.parse::<u64>().ok()) {
+            if let Some(seed) =
+                line.strip_prefix("seed ").and_then(|l| l.split(' ').next()).and_then(|s| s.parse::<u64>().ok())
+            {
                 next = seed + jobs;
             }
             let _ = sender.send(line);

@@ -136,9 +136,10 @@ impl Model {
         self.digests.insert(zxid, self.digest);
         done?;
         match entry.digest {
-            Some(told) if told.tree_digest != self.digest => {
-                Err(format!("the leader computed the digest {:x} for {zxid}, the model has {:x}", told.tree_digest, self.digest))
-            }
+            Some(told) if told.tree_digest != self.digest => Err(format!(
+                "the leader computed the digest {:x} for {zxid}, the model has {:x}",
+                told.tree_digest, self.digest
+            )),
             _ => Ok(()),
         }
     }
@@ -222,7 +223,15 @@ impl Model {
         }
     }
 
-    fn create(&mut self, h: &TxnHeader, path: &str, data: Option<&[u8]>, acl: &[Acl], owner: i64, cversion: i32) -> Result<(), String> {
+    fn create(
+        &mut self,
+        h: &TxnHeader,
+        path: &str,
+        data: Option<&[u8]>,
+        acl: &[Acl],
+        owner: i64,
+        cversion: i32,
+    ) -> Result<(), String> {
         let parent_key = parent_of(path).to_string();
         let mut parent = self.current(&parent_key).ok_or_else(|| format!("{path} is created without a parent"))?;
         if self.current(path).is_some() {

@@ -62,6 +62,8 @@ pub struct Network {
     delay_us: u64,
     conns: BTreeMap<ConnKey, Conn>,
     next: u64,
+    /// A planted bug.
+    pub overtaking: bool,
     /// Pipes to be looked at, and when: taken by the world after every step.
     pub due: Vec<(u64, ConnKey, Side)>,
 }
@@ -76,6 +78,7 @@ impl Network {
             delay_us,
             conns: BTreeMap::new(),
             next: 1,
+            overtaking: false,
             due: Vec::new(),
         }
     }
@@ -139,10 +142,15 @@ impl Network {
         let (from, to) = (conn.ends[side], conn.ends[1 - side]);
         let delay = self.delay(from, to);
         let cut = self.is_cut(from, to);
+        let overtakes = self.overtaking && matches!(message, Message::Packet(_)) && self.random.below(100) == 0;
         let pipe = &mut self.conns.get_mut(&key).expect("looked up above").pipes[side];
         let arrival = (now + delay).max(pipe.last_arrival);
         pipe.last_arrival = arrival;
         pipe.queue.push_back((arrival, message));
+        let length = pipe.queue.len();
+        if overtakes && length > 1 {
+            pipe.queue.swap(length - 1, length - 2);
+        }
         if !pipe.scheduled && !cut {
             pipe.scheduled = true;
             self.due.push((arrival, key, side));

@@ -28,6 +28,7 @@ points! {
     APPEND = "an append";
     ROLL = "a log is rolled";
     TRUNCATE = "a log is cut";
+    INSTALL = "an image is asked for";
     ACCEPTED_EPOCH = "acceptedEpoch";
     CURRENT_EPOCH = "currentEpoch";
     ESTABLISHED = "a session is established";
@@ -64,6 +65,7 @@ pub fn of_persist(request: &Persist) -> Pair {
         Persist::Append { .. } => APPEND,
         Persist::RollLog => ROLL,
         Persist::TruncateLog { .. } => TRUNCATE,
+        Persist::InstallSnapshot { .. } => INSTALL,
         Persist::AcceptedEpoch(_) => ACCEPTED_EPOCH,
         Persist::CurrentEpoch(_) => CURRENT_EPOCH,
     }

@@ -1,16 +1,18 @@
 //! The client port of a simulated server: bytes to requests and the order of one connection, as the edge has it. Reads wait
 //! while the core owes an answer; everything leaves in order.
 
+use crate::museum::Bug;
 use crate::network::ConnKey;
 use bytes::Bytes;
 use oxkeeper_proto::client::{ConnectRequest, ReplyHeader, RequestHeader};
 use oxkeeper_proto::frame::{self, Frame};
 use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_replica::namespaces::Namespaces;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Options, State, Submitted, WatchTable};
 use oxkeeper_types::limits::CONNECTION_REQUESTS_MAX;
-use oxkeeper_types::{ConnId, ErrorCode, Id, SessionId, Zxid};
+use oxkeeper_types::{ConnId, ErrorCode, Id, OpCode, SessionId, Zxid};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -67,7 +69,14 @@ impl Port {
     }
 
     /// Takes the next request, if its turn has come.
-    pub fn take(&mut self, conn: ConnId, options: &Options, state: &State, watches: &RefCell<WatchTable>) -> Taken {
+    pub fn take(
+        &mut self,
+        conn: ConnId,
+        options: &Options,
+        state: &State,
+        watches: &RefCell<WatchTable>,
+        planted: Option<Bug>,
+    ) -> Taken {
         if !matches!(self.phase, Phase::Fresh | Phase::Established) {
             return Taken::Nothing;
         }
@@ -80,7 +89,7 @@ impl Port {
                     Err(_) => return Taken::Close,
                 }
             }
-            Frame::Whole { body, consumed } => match self.request(conn, body, options, state, watches) {
+            Frame::Whole { body, consumed } => match self.request(conn, body, options, state, watches, planted) {
                 Some(taken) => (consumed, taken),
                 None => return Taken::Nothing,
             },
@@ -104,10 +113,20 @@ impl Port {
         options: &Options,
         state: &State,
         watches: &RefCell<WatchTable>,
+        planted: Option<Bug>,
     ) -> Option<Taken> {
         let mut r = Reader::new(body, FRAME_BYTES_MAX);
         let Ok(header) = RequestHeader::read(&mut r) else { return Some(Taken::Close) };
         match route(header.op) {
+            Route::Submit(OpCode::Sync) if planted == Some(Bug::SyncIsLocal) && self.in_core == 0 => {
+                let mut out = Vec::new();
+                let reply = ReplyHeader { xid: header.xid, zxid: state.tree.last_processed(), error: 0 };
+                frame::append(&mut out, |b| {
+                    reply.write(&mut Writer::new(b));
+                    b.extend_from_slice(r.remaining());
+                });
+                Some(Taken::Answer(out))
+            }
             Route::Submit(op) => (self.in_core < CONNECTION_REQUESTS_MAX).then(|| {
                 Taken::Submit(Submitted {
                     conn,
@@ -118,11 +137,12 @@ impl Port {
                     auth: self.auth.clone(),
                 })
             }),
-            _ if self.in_core > 0 => None,
+            _ if self.in_core > 0 && planted != Some(Bug::ReadOvertakesWrite) => None,
             Route::Read(op) => {
                 let caller = Caller { conn, session: self.session, auth: &self.auth };
                 let mut out = Vec::new();
-                state.read(options, &caller, watches, header.xid, op, r.remaining(), &mut out);
+                let mut reads = Namespaces::default();
+                state.read(options, &caller, watches, &mut reads, header.xid, op, r.remaining(), &mut out);
                 Some(Taken::Answer(out))
             }
             Route::Auth | Route::Sasl => {

@@ -9,6 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Simulated milliseconds between looks at whether everybody was served.
 const LOOK_MS: u64 = 200;
+/// Simulated milliseconds: the longest pause between two rounds of notifications, and what follows it.
+const REJOIN_MS_MAX: u64 = 75_000;
 
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -76,7 +78,8 @@ impl World {
         let waiting: Vec<usize> =
             self.clients.iter().enumerate().filter(|(_, client)| !client.served).map(|(c, _)| c + 1).collect();
         let modes: Vec<_> = self.hosts.iter().map(|h| h.running.as_ref().map(|r| r.mode)).collect();
-        let text = format!("clients {waiting:?} had no write acknowledged after everything was healed; servers: {modes:?}");
+        let text =
+            format!("clients {waiting:?} had no write acknowledged after everything was healed; servers: {modes:?}");
         self.check.fail("Liveness", text);
         false
     }
@@ -98,6 +101,17 @@ impl World {
         for c in 0..self.clients.len() {
             for session in self.clients[c].abandoned.clone() {
                 self.check.session_is_gone(c, session);
+            }
+        }
+        // A server that was cut off for long asks for a leader once a minute at the latest.
+        let limit = self.now + REJOIN_MS_MAX * 1000;
+        let behind = |world: &World| {
+            let last = world.check.model.last;
+            world.hosts.iter().any(|h| h.running.as_ref().is_none_or(|r| r.state.tree.last_processed() != last))
+        };
+        while behind(self) && self.now < limit {
+            if !self.run_until(self.now + LOOK_MS * 1000) {
+                return;
             }
         }
         let last = self.check.model.last;

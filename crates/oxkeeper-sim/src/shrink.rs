@@ -26,7 +26,8 @@ pub fn shrink(first: &Outcome, tries: usize) -> Outcome {
     while chunk > 0 {
         for start in (0..best.options.faults).step_by(chunk) {
             let mut options = best.options.clone();
-            let more = (start..(start + chunk).min(options.faults)).filter(|n| !best.options.faults_skipped.contains(n));
+            let more =
+                (start..(start + chunk).min(options.faults)).filter(|n| !best.options.faults_skipped.contains(n));
             options.faults_skipped.extend(more);
             if options.faults_skipped.len() > best.options.faults_skipped.len() {
                 options.faults_skipped.sort_unstable();

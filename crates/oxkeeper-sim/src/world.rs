@@ -3,7 +3,8 @@
 
 use crate::check::Checks;
 use crate::fault::{self, Fault, Undo};
-use crate::host::{ElectionPeer, Host, Job, LeaderDial, Running, Work, load_image};
+use crate::host::{ElectionPeer, Host, Job, LeaderDial, Received, Running, Work, load_image};
+use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Network, Node, Side};
 use crate::port::{Port, Taken};
 use crate::random::Random;
@@ -15,7 +16,7 @@ use oxkeeper_replica::Input;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
 use oxkeeper_tree::ImageId;
 use oxkeeper_types::ensemble::Ensemble;
-use oxkeeper_types::persist::Persist;
+use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{ConnId, ServerId, Zxid};
 use oxkeeper_zab::{Input as ZabInput, LinkId};
 use std::cmp::Reverse;
@@ -48,12 +49,27 @@ pub enum ServerEvent {
     Wake,
     Apply,
     DiskDone,
+    /// A planted bug: the disk says what is not so.
+    Lie(Persisted),
     SnapshotWritten,
-    ReadHistory { link: LinkId, after: Zxid },
+    ReadHistory {
+        link: LinkId,
+        after: Zxid,
+    },
     ImageSent(ImageId),
-    LeaderDialled { number: u64 },
-    ElectionDialled { peer: ServerId, refused: bool },
-    Message { kind: Kind, name: u64, key: ConnKey, message: Message },
+    LeaderDialled {
+        number: u64,
+    },
+    ElectionDialled {
+        peer: ServerId,
+        refused: bool,
+    },
+    Message {
+        kind: Kind,
+        name: u64,
+        key: ConnKey,
+        message: Message,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -125,7 +141,8 @@ impl World {
     pub fn new(options: RunOptions, readable: bool) -> World {
         let seed = options.seed;
         let (servers, clients) = (options.servers(), options.clients);
-        let net = Network::new(servers + clients, options.network_delay_us, Random::new(seed, "network"));
+        let mut net = Network::new(servers + clients, options.network_delay_us, Random::new(seed, "network"));
+        net.overtaking = options.planted == Some(Bug::MessagesOvertake);
         let hosts: Vec<Host> = (0..servers).map(|n| Host::new(n, &options)).collect();
         let faults = fault::plan(&options);
         let mut world = World {
@@ -255,12 +272,13 @@ impl World {
             ServerEvent::Wake => self.on_wake(h),
             ServerEvent::Apply => self.apply(h),
             ServerEvent::DiskDone => self.on_disk_done(h),
+            ServerEvent::Lie(done) => self.input(h, Input::Persisted(done)),
             ServerEvent::SnapshotWritten => {
                 let zxid = self.hosts[h].write_snapshot();
                 self.input(h, Input::SnapshotDone { zxid });
             }
             ServerEvent::ReadHistory { link, after } => {
-                let txns = self.hosts[h].read_history(after);
+                let txns = self.hosts[h].read_history(&self.options, after);
                 self.input(h, Input::Peer(ZabInput::HistoryRead { link, after, txns }));
             }
             ServerEvent::ImageSent(image) => self.input(h, Input::ImageSent { image }),
@@ -416,13 +434,20 @@ impl World {
         }
         let job = if batch.is_empty() {
             match running.work.pop_front() {
-                Some(Work::Install { zxid, bytes, tree }) => Job::Install { zxid, bytes, tree },
+                Some(Work::Install(received)) => Job::Install(received),
                 _ => unreachable!("an empty batch means that something else is first"),
             }
         } else {
             Job::Batch(batch)
         };
+        let early = match &job {
+            Job::Batch(batch) if self.options.planted == Some(Bug::AckBeforeSync) => Bug::pretend(batch),
+            _ => Vec::new(),
+        };
         running.job = Some(job);
+        for done in early {
+            self.server_after(1, h, ServerEvent::Lie(done));
+        }
         let us = self.disk_random.around(self.options.disk_sync_us) * self.hosts[h].disk_slowness;
         self.server_after(us, h, ServerEvent::DiskDone);
     }
@@ -432,7 +457,7 @@ impl World {
         let Some(job) = running.job.take() else { return };
         let (before, after) = match &job {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
-            Job::Install { .. } => ("before an image is installed", "after an image was installed"),
+            Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
         if self.point(h, before) {
             return;
@@ -441,6 +466,9 @@ impl World {
             Ok(inputs) => {
                 if self.point(h, after) {
                     return;
+                }
+                if self.options.planted == Some(Bug::AckBeforeSync) {
+                    return self.start_disk(h);
                 }
                 for input in inputs {
                     self.note_durable(h, &input);
@@ -533,7 +561,8 @@ impl World {
             Input::Peer(ZabInput::LearnerConnected { link }) if self.hosts[h].paused => {
                 // The kernel has taken the connection; the process hears of it when it goes on.
                 let key = self.running(h).links[&link].0;
-                let message = ServerEvent::Message { kind: Kind::Quorum, name: link.0, key, message: Message::Bytes(vec![]) };
+                let message =
+                    ServerEvent::Message { kind: Kind::Quorum, name: link.0, key, message: Message::Bytes(vec![]) };
                 self.hosts[h].deferred.push(message);
             }
             Input::Peer(ZabInput::ElectionLink { .. }) if self.hosts[h].paused => {}
@@ -557,11 +586,10 @@ impl World {
                 }
                 ZabInput::Packet { link, packet }
             }
-            Message::Image(bytes) => return self.install(h, link, bytes),
+            Message::Image(bytes) => return self.receive_image(h, link, bytes),
             Message::Closed => {
                 let running = self.running(h);
-                running.links.remove(&link);
-                running.snaps.remove(&link);
+                running.forget_link(link);
                 ZabInput::LinkClosed { link }
             }
             // A connection that was taken while the process was stopped.
@@ -571,15 +599,15 @@ impl World {
         self.input(h, Input::Peer(input));
     }
 
-    fn install(&mut self, h: usize, link: LinkId, bytes: Vec<u8>) {
+    /// The stream behind a SNAP has come to its end; the replica says when it takes the place of what there is.
+    fn receive_image(&mut self, h: usize, link: LinkId, bytes: Vec<u8>) {
         let Some(zxid) = self.running(h).snaps.remove(&link) else { return };
-        let Some(tree) = load_image(&self.options, &bytes) else {
+        let Some(mut tree) = load_image(&self.options, &bytes) else {
             return self.check.fail("image", format!("server {} cannot load the image at {zxid} that it got", h + 1));
         };
-        let mut tree = tree;
         tree.set_last_processed(zxid);
-        self.running(h).work.push_back(Work::Install { zxid, bytes, tree });
-        self.start_disk(h);
+        self.running(h).received = Some(Received { link, zxid, bytes, tree });
+        self.input(h, Input::Peer(ZabInput::SnapshotReceived { link }));
     }
 
     // ---- election port
@@ -606,7 +634,8 @@ impl World {
         if self.running(h).election[&peer].conn.is_some() {
             return;
         }
-        let to = self.index_of(peer).filter(|to| !refused && self.reachable(h, *to) && self.hosts[*to].running.is_some());
+        let to =
+            self.index_of(peer).filter(|to| !refused && self.reachable(h, *to) && self.hosts[*to].running.is_some());
         let Some(to) = to else {
             return self.input(h, Input::Peer(ZabInput::ElectionLink { peer, up: false }));
         };
@@ -633,7 +662,8 @@ impl World {
     }
 
     fn on_election_message(&mut self, h: usize, key: ConnKey, message: Message) {
-        let peer = self.running(h).election.iter().find(|(_, p): &(_, &ElectionPeer)| p.conn.is_some_and(|c| c.0 == key));
+        let peer =
+            self.running(h).election.iter().find(|(_, p): &(_, &ElectionPeer)| p.conn.is_some_and(|c| c.0 == key));
         let Some(peer) = peer.map(|(id, _)| *id) else { return };
         match message {
             Message::Notification(notification) => {
@@ -689,7 +719,7 @@ impl World {
             let Some(Running { ports, replica, state, watches, .. }) = &mut self.hosts[h].running else { return };
             let Some(port) = ports.get_mut(&conn) else { return };
             let key = port.key;
-            match port.take(conn, replica.options(), state, watches) {
+            match port.take(conn, replica.options(), state, watches, self.options.planted) {
                 Taken::Nothing => return,
                 Taken::Connect(request) => self.input(h, Input::Connect { conn, request }),
                 Taken::Submit(request) => self.input(h, Input::Submit(request)),

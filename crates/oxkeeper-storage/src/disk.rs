@@ -10,6 +10,9 @@
 use std::io;
 use std::path::Path;
 
+/// The unit of direct I/O: a multiple of what disks and file systems ask for.
+pub const BLOCK_BYTES: u64 = 4096;
+
 /// A name in a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct DirEntry {
@@ -22,6 +25,11 @@ pub struct DirEntry {
 pub trait Disk: Send + Sync {
     /// A new file, or an existing one made empty; readable and writable.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// As `create`, for a file that is mostly written by [`DiskFile::write_durable_at`]: whole blocks may then go past the
+    /// page cache, where the file system lets them.
+    fn create_direct(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.create(path)
+    }
     /// An existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// An existing file for reading only: needs no write permission.
@@ -44,6 +52,12 @@ pub trait DiskFile: Send + Sync {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes`; the file grows as needed.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of `bytes`, and makes them and everything written to the file before durable. Fastest for whole
+    /// blocks ([`is_whole_blocks`]) of a file that was made by [`Disk::create_direct`].
+    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(offset, bytes)?;
+        self.sync_data()
+    }
     /// Makes the content and what is needed to read it back durable (`fdatasync`).
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts the file, or extends it with zeros.
@@ -51,6 +65,14 @@ pub trait DiskFile: Send + Sync {
     /// Reserves space, so that the file is `length` bytes long and reads as zeros where nothing was written.
     fn allocate(&self, length: u64) -> io::Result<()>;
     fn length(&self) -> io::Result<u64>;
+}
+
+/// Whether a write meets what direct I/O asks for: offset, length and address in multiples of [`BLOCK_BYTES`].
+pub fn is_whole_blocks(offset: u64, bytes: &[u8]) -> bool {
+    let block = BLOCK_BYTES as usize;
+    offset.is_multiple_of(BLOCK_BYTES)
+        && bytes.len().is_multiple_of(block)
+        && bytes.as_ptr().addr().is_multiple_of(block)
 }
 
 /// The whole of a small file.

@@ -19,6 +19,17 @@ pub enum StorageError {
         "{path}: transaction {got} does not come after {last}, the last one in the log. This is a bug in the server; \
          the log is intact up to {last}, restart to recover from it", path = path.display())]
     ZxidOrder { path: PathBuf, last: Zxid, got: Zxid },
+    /// Written, it could not be read back (DK031).
+    #[error(
+        "{path}: transaction {zxid} is not written: it has {bytes} bytes, and jute.maxbuffer with jute.maxbuffer.extrasize \
+         allows {max}. The log is intact; set jute.maxbuffer on all servers alike, then restart", path = path.display())]
+    RecordTooLongToWrite { path: PathBuf, zxid: Zxid, bytes: usize, max: usize },
+    /// The reference does not start with such a log either.
+    #[error(
+        "{path}: transaction {zxid} at offset {offset} has {bytes} bytes, and jute.maxbuffer with jute.maxbuffer.extrasize \
+         allows {max}. The record is whole and nothing is lost: start with a jute.maxbuffer of at least {bytes}, as the \
+         server had that wrote it", path = path.display())]
+    RecordTooLong { path: PathBuf, offset: u64, zxid: Zxid, bytes: usize, max: usize },
     /// After a failed write or sync nobody knows what is on the disk, so nothing more may be promised.
     #[error("the transaction log takes no more writes after this failure: {first}. Restart the server to recover")]
     Poisoned { first: String },

@@ -5,7 +5,8 @@
 //! - **Unsynced bytes are lost, kept, or kept in part.** A write reaches the page cache; pages go to the device whenever the
 //!   kernel likes. After a crash of the process all of them are there; after a loss of power any beginning of what was written
 //!   since the last sync may be ([`Loss::Random`] cuts at any byte, which is finer than hardware does), or, since pages of
-//!   one write go out in any order, any subset of 512-byte sectors. A sector itself is written whole or not at all.
+//!   one write go out in any order, any subset of 512-byte sectors. A sector itself is written whole or not at all. Direct
+//!   writes lose the same way until they return: here they are a write and a sync, and a crash may come between the two.
 //! - **Unsynced names are in their old or new state**, in the order in which they were changed: directories are
 //!   journaled, so a later change never survives an earlier one of the same file system that was lost.
 //! - **A call fails**: a write in part, a sync with everything since the last one forgotten (Linux marks the pages clean after
@@ -15,7 +16,7 @@
 //! Which it must not inject: bytes that were synced stay as they are, and a name that was synced stays. Rot of stored
 //! bytes is another matter: it is detected, not survived, and tests damage files through [`FaultDisk::damage`].
 
-use crate::disk::{DirEntry, Disk, DiskFile};
+use crate::disk::{DirEntry, Disk, DiskFile, is_whole_blocks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ struct State {
     stopped: bool,
     /// Bytes that all files may have together.
     capacity: Option<u64>,
+    /// Durable writes that a real disk could take past the page cache, and others.
+    durable_writes: (u64, u64),
 }
 
 #[derive(Default)]
@@ -93,6 +96,10 @@ impl FaultDisk {
     /// Calls so far that change something.
     pub fn calls(&self) -> u64 {
         self.lock().calls
+    }
+    /// Durable writes so far: of whole blocks in aligned memory, which may go past the page cache of a real disk, and others.
+    pub fn durable_writes(&self) -> (u64, u64) {
+        self.lock().durable_writes
     }
     /// Lets the `nth` such call from now on fail, counted from 1.
     pub fn fail_call(&self, nth: u64, fault: Fault) {
@@ -433,6 +440,14 @@ impl DiskFile for FaultFile {
         let done = if result.is_ok() { bytes.len() } else { bytes.len() / 2 };
         state.inode(self.id)?.write(offset as usize, &bytes[..done]);
         result
+    }
+    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.disk.lock();
+        let (blocks, others) = &mut state.durable_writes;
+        *(if is_whole_blocks(offset, bytes) { blocks } else { others }) += 1;
+        drop(state);
+        self.write_at(offset, bytes)?;
+        self.sync_data()
     }
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.disk.lock();

@@ -20,6 +20,7 @@ use crate::snapshot::{self, LoadedSnapshot, SnapshotOptions, looks_valid, write_
 use bytes::Bytes;
 use oxkeeper_proto::txn::{DIGEST_VERSION, TxnEntry};
 use oxkeeper_tree::{DigestCheck, Tree, TreeOptions};
+use oxkeeper_types::limits::RECORD_BYTES_MAX;
 use oxkeeper_types::{Epoch, SessionId, Zxid};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ pub struct RecoverOptions {
     pub epochs: bool,
     /// Of the transactions that are replayed, how many of the last are kept in [`Recovered::recent`] (`commitLogCount`).
     pub recent_max: usize,
+    /// `jute.maxbuffer` and its extra size: a longer record of the log stops the start (DK031).
+    pub record_bytes_max: usize,
 }
 
 impl Default for RecoverOptions {
@@ -55,6 +58,7 @@ impl Default for RecoverOptions {
             directory_autocreate: true,
             epochs: false,
             recent_max: 0,
+            record_bytes_max: RECORD_BYTES_MAX,
         }
     }
 }
@@ -128,7 +132,7 @@ pub fn recover(disk: Arc<dyn Disk>, dirs: &Dirs, options: &RecoverOptions) -> St
     let mut tree = match choose_snapshot(&*disk, dirs, options, &mut report)? {
         Some(loaded) => {
             let after = loaded.tree.last_processed();
-            replay(&*disk, dirs, loaded, after, &mut tail, &mut report)?
+            replay(&*disk, dirs, loaded, after, options, &mut tail, &mut report)?
         }
         None => without_snapshot(&disk, dirs, options, !markers.is_empty(), &mut tail, &mut report)?,
     };
@@ -256,6 +260,7 @@ fn replay(
     dirs: &Dirs,
     loaded: LoadedSnapshot,
     after: Zxid,
+    options: &RecoverOptions,
     tail: &mut Tail,
     report: &mut RecoveryReport,
 ) -> StorageResult<Tree> {
@@ -272,7 +277,7 @@ fn replay(
     }
     // Older snapshots stand in for one that is damaged: what lies between must be in the log.
     let refuse_gap = !report.rejected.is_empty();
-    let mut player = Player { tree, refused: 0, digest_mismatch: None };
+    let mut player = Player { tree, record_bytes_max: options.record_bytes_max, refused: 0, digest_mismatch: None };
     tail.after = after;
     report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &mut |path, record| {
         player.play(path, &record)?;
@@ -326,12 +331,18 @@ impl Tail {
 
 struct Player {
     tree: Tree,
+    record_bytes_max: usize,
     refused: u64,
     digest_mismatch: Option<Zxid>,
 }
 
 impl Player {
     fn play(&mut self, path: &Path, record: &RawRecord) -> StorageResult<()> {
+        let (bytes, max) = (record.body.len(), self.record_bytes_max);
+        if bytes > max {
+            let (path, offset, zxid) = (path.to_path_buf(), record.offset, record.zxid);
+            return Err(StorageError::RecordTooLong { path, offset, zxid, bytes, max });
+        }
         let entry = TxnEntry::read(&record.body).map_err(|e| StorageError::Replay {
             path: path.to_path_buf(),
             offset: record.offset,
@@ -369,7 +380,7 @@ fn without_snapshot(
         }
         report.snapshot_wanted = true;
         let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0 };
-        return replay(&**disk, dirs, loaded, Zxid::ZERO, tail, report);
+        return replay(&**disk, dirs, loaded, Zxid::ZERO, options, tail, report);
     }
     let mut tree = tree;
     if marked || options.database_autocreate {
@@ -393,14 +404,19 @@ fn recover_epochs(disk: &dyn Disk, dirs: &Dirs, last: Zxid, report: &mut Recover
         Some(epoch) => epoch,
         None => derive(CURRENT_EPOCH, last.epoch())?,
     };
+    let promised = read_epoch(disk, dir, ACCEPTED_EPOCH)?;
     if last.epoch() > current {
         // A crash between the sync of the temporary file and its rename leaves the right number there (BG016).
         match read_epoch(disk, dir, &tmp_name(CURRENT_EPOCH)).ok().flatten().filter(|tmp| *tmp >= last.epoch()) {
             Some(tmp) => current = derive(CURRENT_EPOCH, tmp)?,
+            // A crash while a leader's history was coming in: it is on disk before the epoch that it belongs to is current, so
+            // that NEWLEADER is never acknowledged for less. The epoch itself was promised before. Until the rest has come, this
+            // server stands behind all who have it.
+            None if promised.is_some_and(|promised| promised >= last.epoch()) => {}
             None => return Err(StorageError::CurrentEpochBehind { path: dir.join(CURRENT_EPOCH), current, last }),
         }
     }
-    let accepted = match read_epoch(disk, dir, ACCEPTED_EPOCH)? {
+    let accepted = match promised {
         Some(epoch) => epoch,
         // The reference takes the epoch of the last zxid even if the current epoch is later, and then refuses to start.
         None => derive(ACCEPTED_EPOCH, last.epoch().max(current))?,

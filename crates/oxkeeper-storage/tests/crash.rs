@@ -108,7 +108,7 @@ impl World {
         let options = LogOptions {
             preallocate_bytes: [0, 4096, 16384][self.random.below(3)],
             file_bytes_max: [None, Some(3000)][self.random.below(2)],
-            force_sync: true,
+            ..LogOptions::default()
         };
         Persister::new(LogWriter::new(Arc::new(self.disk.clone()), self.dirs.clone(), options, self.last()))
     }

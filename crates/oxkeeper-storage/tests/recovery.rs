@@ -279,13 +279,24 @@ fn a_missing_accepted_epoch_is_never_below_the_current_one() {
     assert_eq!(server.recover().unwrap().epochs, Some(Epochs { accepted: Epoch(5), current: Epoch(5) }));
 }
 
+/// Found by the simulator (seed 86): history comes in before its epoch is current, so a crash in between must not stop the
+/// next start.
+#[test]
+fn history_of_an_epoch_that_was_promised_may_be_ahead_of_the_current_one() {
+    let mut server = Server::with_history([0x3_0000_0001], &[]);
+    server.options.epochs = true;
+    server.put_epochs(3, 2);
+    assert_eq!(server.recover().unwrap().epochs, Some(Epochs { accepted: Epoch(3), current: Epoch(2) }));
+}
+
 #[test]
 fn an_epoch_behind_the_log_is_taken_from_the_temporary_file_or_refused() {
     let mut server = Server::with_history([0x3_0000_0001], &[]);
     server.options.epochs = true;
-    server.put_epochs(4, 2);
+    server.put_epochs(2, 2);
     let error = server.recover().unwrap_err();
     assert!(matches!(error, StorageError::CurrentEpochBehind { current: Epoch(2), .. }), "{error}");
+    server.put_epochs(4, 2);
     let tmp = server.dirs.snapshots.join("currentEpoch.tmp");
     server.put(&tmp, b"3");
     let state = server.recover().unwrap();
@@ -446,4 +457,21 @@ fn nobody_is_brought_up_to_date_from_before_a_gap() {
     let recovered = server.recover().unwrap();
     assert!(recovered.report.log.gap.is_some());
     assert_eq!(recovered.recent, Recent { txns: Vec::new(), after: Zxid(6) });
+}
+
+#[test]
+fn a_record_longer_than_configured_stops_the_start_and_is_read_with_a_larger_limit() {
+    let mut server = Server::with_history(1..=3, &[]);
+    server.options.record_bytes_max = 40;
+    let error = server.recover().unwrap_err();
+    let StorageError::RecordTooLong { zxid, bytes, max, .. } = &error else { panic!("{error}") };
+    assert_eq!((*zxid, *max), (Zxid(1), 40));
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("a jute.maxbuffer of at least {bytes}")) && text.contains("nothing is lost"),
+        "{text}"
+    );
+    // Nothing was changed: it is all there with the limit that it was written with.
+    server.options.record_bytes_max = *bytes;
+    has_nodes(&server.recover().unwrap(), 1..=3);
 }

@@ -37,7 +37,7 @@ pub use change::{Applied, Change, ChangeKind};
 pub use digest::{ContentCrc, DigestCheck, content_crc, is_digested, node_digest, node_digest_of};
 pub use image::{ImageCursor, ImageId, ImageProgress};
 pub use load::{ImageLoader, LoadError, LoadErrorKind, Loaded};
-pub use quota::{QuotaUsage, StatsTrack};
+pub use quota::{QuotaTotals, QuotaUsage, StatsTrack};
 pub use read::{Children, Node};
 pub use replay::ReplayOutcome;
 pub use sessions::Sessions;

@@ -89,6 +89,14 @@ pub struct QuotaUsage {
     pub usage: StatsTrack,
 }
 
+/// Limits and usage of all quotas below one first-level node, each a count and bytes; for metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct QuotaTotals {
+    /// Hard limits where there are any, else soft ones; -1 where there is neither.
+    pub limits: Option<(i64, i64)>,
+    pub usage: Option<(i64, i64)>,
+}
+
 /// The paths that carry a quota.
 #[derive(Default)]
 pub(crate) struct Quotas {
@@ -145,6 +153,36 @@ impl Tree {
     /// The paths that carry a quota, sorted.
     pub fn quota_prefixes(&self) -> impl Iterator<Item = &str> {
         self.quotas.prefixes.iter().map(String::as_str)
+    }
+
+    /// What all quotas below each first-level node come to (reference `QuotaMetricsUtils`): every limits or statistics
+    /// node without children counts.
+    pub fn quota_totals(&self) -> BTreeMap<String, QuotaTotals> {
+        let mut totals: BTreeMap<String, QuotaTotals> = BTreeMap::new();
+        let Some(top) = self.lookup(path::QUOTA) else { return totals };
+        self.visit_below(top, |id| {
+            let node = self.record(id);
+            let is_limits = node.content.name() == path::QUOTA_LIMITS_NODE;
+            let is_leaf = self.num_children(id) == 0;
+            if !is_leaf || !(is_limits || node.content.name() == path::QUOTA_STATS_NODE) {
+                return;
+            }
+            let at = self.path_of(id);
+            let namespace = target_of(&at).and_then(path::top_namespace);
+            let (Some(namespace), Some(data)) = (namespace, node.content.data()) else { return };
+            let track = StatsTrack::parse(data);
+            let of = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
+            let totals = totals.entry(namespace.to_owned()).or_default();
+            let (sum, count, bytes) = if is_limits {
+                let count = of(track.count_hard_limit(), track.count());
+                (&mut totals.limits, count, of(track.bytes_hard_limit(), track.bytes()))
+            } else {
+                (&mut totals.usage, track.count(), track.bytes())
+            };
+            let (counted, sized) = sum.unwrap_or((0, 0));
+            *sum = Some((counted.saturating_add(count), sized.saturating_add(bytes)));
+        });
+        totals
     }
 
     /// Takes note of a node that was created (reference end of `createNode`).

@@ -4,6 +4,9 @@
 pub const JUTE_BUFFER_BYTES_MAX: usize = 0xf_ffff;
 /// Bytes: floor of `jute.maxbuffer.extrasize`.
 pub const JUTE_EXTRA_BYTES_MIN: usize = 1024;
+/// Bytes: default of `jute.maxbuffer` and `jute.maxbuffer.extrasize` together; a write that would become a longer record
+/// of the log is refused, and a log that holds one cannot be read.
+pub const RECORD_BYTES_MAX: usize = 2 * JUTE_BUFFER_BYTES_MAX;
 /// Bytes: the longest election frame; a longer one closes the link (reference `QuorumCnxManager.PACKETMAXSIZE`).
 pub const ELECTION_FRAME_BYTES_MAX: usize = 1024 * 512;
 /// Milliseconds: how late the core may hear that a session was active. Expiry waits this much longer,
@@ -16,6 +19,8 @@ pub const CONNECTION_REQUESTS_MAX: usize = 1024;
 pub const OUTBOX_BYTES_HIGH: usize = 4 << 20;
 /// Bytes: how much unsent output one connection may hold at all; a slower reader is closed.
 pub const OUTBOX_BYTES_MAX: usize = 64 << 20;
+/// First-level nodes: how many have figures of their own in `mntr`; those that are used later are not counted.
+pub const NAMESPACES_MAX: usize = 10_000;
 /// Entries: remembered digests, one each 128 zxids (reference `DataTree.DIGEST_LOG_LIMIT`).
 pub const DIGEST_LOG_ENTRIES_MAX: usize = 1024;
 /// Transactions: digest log interval.

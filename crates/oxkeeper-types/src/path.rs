@@ -107,6 +107,11 @@ pub fn top_namespace(path: &str) -> Option<&str> {
     path.strip_prefix('/')?.split('/').next().filter(|n| !n.is_empty())
 }
 
+/// The length of a text as Java counts it, in units of UTF-16.
+pub fn utf16_length(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,5 +154,6 @@ mod tests {
         assert_eq!((name("/a/b"), name("/")), ("b", ""));
         assert_eq!((join("/", "a"), join("/a", "b")), ("/a".into(), "/a/b".into()));
         assert_eq!((top_namespace("/a/b"), top_namespace("/")), (Some("a"), None));
+        assert_eq!((utf16_length("/a"), utf16_length("/\u{fc}\u{1f600}")), (2, 4));
     }
 }

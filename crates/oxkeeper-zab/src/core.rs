@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub reign: Reign,
     /// Told to be committed by an established leader, or established ourselves, since the process began. Never goes back.
     pub delivered: Zxid,
+    /// The highest epoch that a learner of ours said it has promised: we ask for a later one.
+    pub promised_elsewhere: Epoch,
     /// Highest number given to a request for confirmation of leadership.
     pub confirm_number: u64,
 }
@@ -48,6 +50,7 @@ impl Core {
             disk: Disk::default(),
             reign: Reign::default(),
             delivered: Zxid::ZERO,
+            promised_elsewhere: Epoch(0),
             confirm_number: 0,
         }
     }
@@ -141,10 +144,10 @@ impl Core {
         if !self.options.reconfig_enabled {
             return;
         }
-        if let Some(seen) = self.election.last_seen().cloned() {
-            if seen.version() > self.election.ensemble().version() {
-                self.election.reconfigure(seen, None);
-            }
+        if let Some(seen) = self.election.last_seen().cloned()
+            && seen.version() > self.election.ensemble().version()
+        {
+            self.election.reconfigure(seen, None);
         }
     }
 }

@@ -46,6 +46,8 @@ pub mod output;
 pub mod quorum;
 pub mod report;
 mod sync_plan;
+#[cfg(test)]
+mod testing;
 mod zab;
 
 pub use input::{Input, LinkId};

@@ -85,10 +85,11 @@ impl Zab {
                 _ => out.push(Output::CloseLink { link, why: LinkEnd::RoleOver }),
             },
             Input::LeaderUnreachable { leader } => {
-                if let Role::Following(follower) = &self.role {
-                    if follower.link().is_none() && follower.leader() == leader {
-                        self.end_role(now, LinkEnd::RoleOver, out);
-                    }
+                if let Role::Following(follower) = &self.role
+                    && follower.link().is_none()
+                    && follower.leader() == leader
+                {
+                    self.end_role(now, LinkEnd::RoleOver, out);
                 }
             }
             Input::LearnerConnected { link } => self.on_learner_connected(now, link, out),
@@ -172,10 +173,6 @@ impl Zab {
         }
     }
 
-    /// The configuration in force.
-    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
-        self.core.election.ensemble()
-    }
     pub fn report(&self) -> ZabReport {
         let core = &self.core;
         let (standing, epoch, leader, learners) = match &self.role {
@@ -199,11 +196,6 @@ impl Zab {
             election_time: self.election_time,
             outstanding: if is_established { core.history.outstanding() } else { 0 },
         }
-    }
-
-    /// The active configuration.
-    pub fn ensemble(&self) -> &oxkeeper_types::ensemble::Ensemble {
-        &self.core.options.ensemble
     }
 
     /// Asserts what always holds, see [`crate::invariant`]. Called after each step.
@@ -439,5 +431,14 @@ impl Zab {
             Err(Misbehaved::TruncAway { wanted: asked, got: last }.into())
         };
         self.settle(now, result.into(), out);
+    }
+}
+
+#[cfg(test)]
+impl Zab {
+    /// As if everything through `last` had been proposed and committed.
+    pub(crate) fn skip_counter_to(&mut self, last: Zxid) {
+        self.core.history.reset(last);
+        self.core.delivered = last;
     }
 }

@@ -1,5 +1,6 @@
 //! The binary as an operator meets it: how it starts, how it ends, and what status it leaves.
 
+use oxkeeper_client::{Client, CreateMode, Options};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -161,4 +162,29 @@ fn the_short_form_of_the_arguments_works() {
     assert!(answer.contains("tickTime=1234\n") && answer.contains("maxClientCnxns=5\n"), "{answer}");
     signal(&child, 15);
     assert_eq!(wait(&mut child).code(), Some(0));
+}
+
+#[test]
+fn a_write_beyond_a_soft_quota_is_done_and_warned_of() {
+    let scratch = Scratch::new("soft-quota");
+    let (mut child, said, port) = serving(&scratch.config("enforceQuota=true"));
+    let reader = std::thread::spawn(move || said.lines().map_while(Result::ok).collect::<Vec<_>>());
+    let client = Client::connect(&format!("127.0.0.1:{port}"), Options::default()).unwrap();
+    for (path, data) in [
+        ("/q", ""),
+        ("/zookeeper/quota/q", ""),
+        ("/zookeeper/quota/q/zookeeper_limits", "count=2,bytes=3"),
+        ("/zookeeper/quota/q/zookeeper_stats", "count=0,bytes=0"),
+        ("/q/1", "123"),
+        ("/q/2", "4"),
+    ] {
+        client.create(path, data.as_bytes(), CreateMode::Persistent).unwrap();
+    }
+    client.close().unwrap();
+    signal(&child, 15);
+    assert_eq!(wait(&mut child).code(), Some(0));
+    let said = reader.join().unwrap();
+    let warnings: Vec<&str> =
+        said.iter().filter_map(|line| line.split_once("Quota exceeded: ").map(|(_, w)| w)).collect();
+    assert_eq!(warnings, ["/q [current count=3, softCountLimit=2]", "/q [current bytes=4, softByteLimit=3]"]);
 }

@@ -68,12 +68,11 @@ pub(super) const ROWS: &[OptionDef] = &[
     z("syncEnabled", flag(true), "Whether observers write logs and snapshots.")
         .also(&["zookeeper.observer.syncEnabled"]),
     g("forceSync", Kind::Word { word: "no", sets: false }, "Sync logs to disk before answering; 'no' risks data."),
-    g("flushDelay", long(Unit::Ms, 0, 0), "How long a transaction may wait for others to share a sync with.").not_yet(),
+    g("flushDelay", long(Unit::Ms, 0, 0), "How long a transaction may wait for others to share a sync with."),
     g(
         "maxWriteQueuePollTime",
         Kind::Int { unit: Unit::Ms, min: 0, max: i64::MAX, default: None, unset: "flushDelay / 3" },
         "How long to wait for another transaction before a sync.",
-    )
-    .not_yet(),
+    ),
     g("maxBatchSize", int(Unit::Count, 0, 1000), "Transactions that share a sync at most; 0 is no limit."),
 ];

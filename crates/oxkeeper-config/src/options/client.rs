@@ -9,8 +9,7 @@ pub(super) const ROWS: &[OptionDef] = &[
         int_unset(Unit::Bytes, 1024, "jute.maxbuffer"),
         "What a record may be longer than jute.maxbuffer once wrapped.",
     )
-    .clamped()
-    .not_yet(),
+    .clamped(),
     d("readonlymode.enabled", flag(false), "Serve reads while cut off from the others.").not_yet(),
     z("localSessionsEnabled", flag(false), "Sessions that only their own server knows.").not_yet(),
     z("localSessionsUpgradingEnabled", flag(false), "Make a local session global when it needs it.").not_yet(),
@@ -63,7 +62,7 @@ pub(super) const ROWS: &[OptionDef] = &[
     ),
     g("connection_throttle_weight_enabled", flag(false), "Weigh connections by kind of session."),
     g("connection_throttle_global_session_weight", int(Unit::Count, 1, 3), "Tokens for a new global session."),
-    g("connection_throttle_local_session_weight", int(Unit::Count, 1, 1), "Tokens for a new local session."),
+    g("connection_throttle_local_session_weight", int(Unit::Count, 1, 1), "Tokens for a new local session.").not_yet(),
     g("connection_throttle_renew_session_weight", int(Unit::Count, 1, 2), "Tokens for a session that comes back."),
     g(
         "request_throttle_max_requests",
@@ -71,10 +70,9 @@ pub(super) const ROWS: &[OptionDef] = &[
         "Requests in the server before new ones wait; 0 is no limit.",
     ),
     g("request_throttle_stall_time", int(Unit::Ms, 0, 100), "How long such a request waits before it tries again."),
-    g("request_throttle_drop_stale", flag(true), "Drop waiting requests that nobody waits for.").not_yet(),
-    g("request_stale_latency_check", flag(false), "A request is stale once its session's timeout has passed.")
-        .not_yet(),
-    g("request_stale_connection_check", flag(true), "A request is stale once its connection is closed.").not_yet(),
+    g("request_throttle_drop_stale", flag(true), "Drop waiting requests that nobody waits for."),
+    g("request_stale_latency_check", flag(false), "A request is stale once its session's timeout has passed."),
+    g("request_stale_connection_check", flag(true), "A request is stale once its connection is closed."),
     g("request_throttler.shutdownTimeout", int(Unit::Ms, 0, 10_000), "How long a stop waits for requests.").not_yet(),
     g(
         "throttled_op_wait_time",

@@ -6,45 +6,54 @@ use super::*;
 macro_rules! tls_rows {
     ($prefix:literal, $names_of_clients:literal) => {
         [
-            g(concat!($prefix, "keyStore.location"), path(), "Key and certificate of this server."),
-            g(concat!($prefix, "keyStore.password"), Kind::Secret, "Password of the key store."),
-            g(concat!($prefix, "keyStore.passwordPath"), path(), "File with the password of the key store."),
+            g(concat!($prefix, "keyStore.location"), path(), "Key and certificate of this server.").not_yet(),
+            g(concat!($prefix, "keyStore.password"), Kind::Secret, "Password of the key store.").not_yet(),
+            g(concat!($prefix, "keyStore.passwordPath"), path(), "File with the password of the key store.").not_yet(),
             g(
                 concat!($prefix, "keyStore.type"),
                 Kind::Choice { allowed: STORE_TYPES, default: "" },
                 "Form of the key store; else by the file's ending.",
-            ),
-            g(concat!($prefix, "trustStore.location"), path(), "Certificates that are trusted."),
-            g(concat!($prefix, "trustStore.password"), Kind::Secret, "Password of the trust store."),
-            g(concat!($prefix, "trustStore.passwordPath"), path(), "File with the password of the trust store."),
+            )
+            .not_yet(),
+            g(concat!($prefix, "trustStore.location"), path(), "Certificates that are trusted.").not_yet(),
+            g(concat!($prefix, "trustStore.password"), Kind::Secret, "Password of the trust store.").not_yet(),
+            g(concat!($prefix, "trustStore.passwordPath"), path(), "File with the password of the trust store.")
+                .not_yet(),
             g(
                 concat!($prefix, "trustStore.type"),
                 Kind::Choice { allowed: STORE_TYPES, default: "" },
                 "Form of the trust store; else by the file's ending.",
-            ),
-            g(concat!($prefix, "protocol"), text("TLSv1.3"), "TLS version offered."),
+            )
+            .not_yet(),
+            g(concat!($prefix, "protocol"), text("TLSv1.3"), "TLS version offered.").not_yet(),
             g(
                 concat!($prefix, "enabledProtocols"),
                 Kind::List { default: "" },
                 "TLS versions accepted; else 1.3 and 1.2, or protocol.",
-            ),
+            )
+            .not_yet(),
             g(
                 concat!($prefix, "ciphersuites"),
                 Kind::List { default: "" },
                 "Cipher suites accepted; else the library's choice.",
-            ),
+            )
+            .not_yet(),
             g(
                 concat!($prefix, "clientAuth"),
                 Kind::Choice { allowed: &["none", "want", "need"], default: "need" },
                 "Whether the other side must show a certificate.",
-            ),
-            g(concat!($prefix, "hostnameVerification"), flag(true), "Compare a server's name with its certificate."),
+            )
+            .not_yet(),
+            g(concat!($prefix, "hostnameVerification"), flag(true), "Compare a server's name with its certificate.")
+                .not_yet(),
             g(
                 concat!($prefix, "clientHostnameVerification"),
                 flag($names_of_clients),
                 "Compare a client's name with its certificate.",
-            ),
-            g(concat!($prefix, "allowReverseDnsLookup"), flag(false), "Ask the DNS for the name of an address."),
+            )
+            .not_yet(),
+            g(concat!($prefix, "allowReverseDnsLookup"), flag(false), "Ask the DNS for the name of an address.")
+                .not_yet(),
             g(concat!($prefix, "crl"), flag(false), "Look certificates up in revocation lists.").not_yet(),
             g(concat!($prefix, "ocsp"), flag(false), "Ask whether certificates are revoked.").not_yet(),
             g(concat!($prefix, "context.supplier.class"), TEXT, "Class that makes the TLS context.").jvm(),
@@ -52,7 +61,8 @@ macro_rules! tls_rows {
                 concat!($prefix, "handshakeDetectionTimeoutMillis"),
                 int(Unit::Ms, 1, 5000),
                 "Time to tell TLS from plain.",
-            ),
+            )
+            .not_yet(),
         ]
     };
 }
@@ -68,12 +78,12 @@ const REST: [OptionDef; 45] = [
     g("DigestAuthenticationProvider.superDigest", Kind::Secret, "user:digest of the super user."),
     g("IPAuthenticationProvider.usexforwardedfor", flag(false), "HTTP commands: trust the X-Forwarded-For header.")
         .not_yet(),
-    g("X509AuthenticationProvider.superUser", TEXT, "Subject of the super user's certificate."),
-    g("superUser", TEXT, "SASL name of a super user."),
-    g("superUser.*", TEXT, "SASL names of further super users."),
+    g("X509AuthenticationProvider.superUser", TEXT, "Subject of the super user's certificate.").not_yet(),
+    g("superUser", TEXT, "SASL name of a super user.").not_yet(),
+    g("superUser.*", TEXT, "SASL names of further super users.").not_yet(),
     g("SASLAuthenticationProvider.superPassword", Kind::Secret, "SASL password of the user super.").not_yet(),
-    g("letAnySaslUserDoX", TEXT, "A SASL id that every SASL user counts as."),
-    g("sessionRequireClientSASLAuth", flag(false), "Clients must use SASL.").not_yet(),
+    g("letAnySaslUserDoX", TEXT, "A SASL id that every SASL user counts as.").not_yet(),
+    g("sessionRequireClientSASLAuth", flag(false), "Clients must use SASL."),
     g("enforce.auth.enabled", flag(false), "Clients must use one of enforce.auth.schemes."),
     g("enforce.auth.schemes", Kind::List { default: "" }, "Schemes of which clients must use one."),
     g("sasl.serverconfig", text("Server"), "Section of the JAAS file for clients.").not_yet(),
@@ -93,14 +103,15 @@ const REST: [OptionDef; 45] = [
     g("kinit", TEXT, "Path of kinit.").jvm(),
     g("security.auth_to_local", text("DEFAULT"), "Rules from principals to names.").not_yet(),
     g("requireKerberosConfig", flag(false), "Do not start without a Kerberos configuration.").not_yet(),
-    z("quorum.auth.enableSasl", flag(false), "Servers use SASL among themselves."),
-    z("quorum.auth.learnerRequireSasl", flag(false), "A learner insists on SASL."),
-    z("quorum.auth.serverRequireSasl", flag(false), "A leader insists on SASL."),
-    z("quorum.auth.learner.saslLoginContext", text("QuorumLearner"), "Section of the JAAS file for learners."),
-    z("quorum.auth.server.saslLoginContext", text("QuorumServer"), "Section of the JAAS file for leaders."),
-    z("quorum.auth.kerberos.servicePrincipal", text("zkquorum/localhost"), "Principal of the servers."),
+    z("quorum.auth.enableSasl", flag(false), "Servers use SASL among themselves.").not_yet(),
+    z("quorum.auth.learnerRequireSasl", flag(false), "A learner insists on SASL.").not_yet(),
+    z("quorum.auth.serverRequireSasl", flag(false), "A leader insists on SASL.").not_yet(),
+    z("quorum.auth.learner.saslLoginContext", text("QuorumLearner"), "Section of the JAAS file for learners.")
+        .not_yet(),
+    z("quorum.auth.server.saslLoginContext", text("QuorumServer"), "Section of the JAAS file for leaders.").not_yet(),
+    z("quorum.auth.kerberos.servicePrincipal", text("zkquorum/localhost"), "Principal of the servers.").not_yet(),
     z("sslQuorum", flag(false), "Servers use TLS among themselves.").not_yet(),
-    z("portUnification", flag(false), "TLS and plain on the servers' ports."),
+    z("portUnification", flag(false), "TLS and plain on the servers' ports.").not_yet(),
     z("sslQuorumReloadCertFiles", flag(false), "Read the servers' stores again when they change.").not_yet(),
     g("client.portUnification", flag(false), "TLS and plain on the client port.").not_yet(),
     g("client.certReload", flag(false), "Read the clients' stores again when they change.").not_yet(),

@@ -30,6 +30,8 @@ pub struct ClientEdge {
     pub request_bytes_max: u32,
     /// What a record may be longer than that once wrapped.
     pub request_extra_bytes: u32,
+    /// Both together: the longest record of a log.
+    pub record_bytes_max: u32,
     /// TLS and plain on `client_address`.
     pub port_unification: bool,
     /// Read the stores again when they change.
@@ -117,6 +119,7 @@ pub struct RequestThrottle {
 impl ClientEdge {
     pub(crate) fn read(r: &mut Reader) -> Result<ClientEdge, ConfigError> {
         let request_bytes_max = checked(r.int("jute.maxbuffer")?);
+        let request_extra_bytes = r.int_opt("jute.maxbuffer.extrasize")?.map_or(request_bytes_max, checked);
         let read_only_mode = r.flag("readonlymode.enabled")?;
         Ok(ClientEdge {
             client_address: listener(r, "clientPort", "clientPortAddress")?,
@@ -128,7 +131,9 @@ impl ClientEdge {
             handshake_timeout_ms: checked(r.int("nio.sessionlessCnxnTimeout")?),
             io_threads: r.int_opt("nio.numSelectorThreads")?.map(checked),
             request_bytes_max,
-            request_extra_bytes: r.int_opt("jute.maxbuffer.extrasize")?.map_or(request_bytes_max, checked),
+            request_extra_bytes,
+            // Reference `BinaryInputArchive.totalBufferSize`.
+            record_bytes_max: request_bytes_max.saturating_add(request_extra_bytes).min(i32::MAX as u32),
             port_unification: r.flag("client.portUnification")?,
             reload_certificates: r.flag("client.certReload")?,
             handshakes_max: positive(r.int("netty.server.outstandingHandshake.limit")?),

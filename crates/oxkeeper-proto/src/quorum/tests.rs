@@ -12,7 +12,7 @@ fn all_packets() -> Vec<Packet> {
     vec![
         Packet::Request {
             request: Forwarded { session, xid: Xid(4), op: 1, body },
-            auth: vec![Id::new("ip", "10.0.0.1")],
+            auth: [Id::new("ip", "10.0.0.1")].into(),
         },
         Packet::Proposal { zxid, txn: txn.clone() },
         Packet::Ack { zxid },

@@ -169,7 +169,9 @@ impl Replica {
     pub(crate) fn on_sync_answered(&mut self, state: &State, now: Now, link: LinkId, out: &mut Outputs) {
         match self.peers().forwarded.syncs.pop_front() {
             Some((_, None)) => {}
-            Some((_, Some(request))) => self.flight.push_answered_sync(SyncOrigin::Client(request)),
+            Some((number, Some(request))) => {
+                self.flight.push_answered_sync(SyncOrigin::Forwarded(request, number));
+            }
             None => self.cut(state, now, link, "SYNC without a sync under way".into(), out),
         }
     }

@@ -29,6 +29,8 @@ pub struct Proposed {
 #[derive(Debug)]
 pub enum SyncOrigin {
     Client(Submitted),
+    /// A client of ours, of a leader that has answered; with the number under which the request left.
+    Forwarded(Submitted, u64),
     /// A learner: gets a SYNC packet.
     Learner(LinkId),
 }
@@ -105,6 +107,18 @@ impl Flight {
     /// A sync that the leader has answered: it waits for everything that is committed.
     pub fn push_answered_sync(&mut self, origin: SyncOrigin) {
         self.syncs.push_back(WaitingSync { origin, after: self.committed, confirm: 0 });
+    }
+    /// Answered syncs of this connection that left before its request with this number.
+    pub fn take_overtaken(&mut self, conn: ConnId, number: u64) -> Vec<Submitted> {
+        let mut taken = Vec::new();
+        self.syncs.retain_mut(|sync| match &sync.origin {
+            SyncOrigin::Forwarded(request, sent) if request.conn == conn && *sent < number => {
+                taken.push(request.clone());
+                false
+            }
+            _ => true,
+        });
+        taken
     }
     /// The disk (or the quorum) has everything through `zxid`.
     pub fn commit_through(&mut self, zxid: Zxid) {

@@ -6,6 +6,7 @@ use crate::watch::WatchKind;
 use oxkeeper_proto::client::{PathRequest, PathWatchRequest};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_types::Perms;
+use oxkeeper_types::path::utf16_length;
 
 impl<W: WatchAccess> Reading<'_, W> {
     pub(super) fn get_children(&self, r: &mut Reader, w: &mut Writer, with_stat: bool) -> Result<(), Refusal> {
@@ -15,9 +16,12 @@ impl<W: WatchAccess> Reading<'_, W> {
             self.register(&request.path, WatchKind::Child);
         }
         w.count(node.num_children());
+        let mut bytes = 0;
         for name in node.children() {
             w.string(name);
+            bytes += utf16_length(name);
         }
+        self.count(&request.path, bytes);
         if with_stat {
             w.stat(&node.stat());
         }

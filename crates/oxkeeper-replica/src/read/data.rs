@@ -22,6 +22,7 @@ impl<W: WatchAccess> Reading<'_, W> {
             self.register(&request.path, WatchKind::Data);
         }
         w.stat(&node.ok_or(ErrorCode::NoNode)?.stat());
+        self.count(&request.path, 0);
         Ok(())
     }
 
@@ -33,6 +34,7 @@ impl<W: WatchAccess> Reading<'_, W> {
         }
         w.buffer(node.data());
         w.stat(&node.stat());
+        self.count(&request.path, node.data().map_or(0, <[u8]>::len));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod session;
 mod watches;
 
 use crate::auth;
+use crate::namespaces::Namespaces;
 use crate::options::Options;
 use crate::state::{Caller, State, WatchAccess};
 use oxkeeper_proto::client::{ReplyHeader, XID_PING, write_multi_results};
@@ -19,6 +20,7 @@ use oxkeeper_proto::frame;
 use oxkeeper_proto::jute::{DecodeError, Reader, Writer};
 use oxkeeper_tree::Node;
 use oxkeeper_types::{ErrorCode, OpCode, Perms, Xid};
+use std::cell::RefCell;
 
 /// Why a read is answered with an error code instead of a body.
 pub(crate) enum Refusal {
@@ -54,22 +56,25 @@ pub(crate) struct Reading<'a, W> {
     pub options: &'a Options,
     pub caller: &'a Caller<'a>,
     pub watches: &'a W,
+    pub reads: RefCell<&'a mut Namespaces>,
 }
 
 impl State {
-    /// Answers one read op (see [`OpCode::is_read`]). `body` is what follows the request header.
-    #[allow(clippy::too_many_arguments)] // each is another owner's: settings, connection, watches, request, buffer
+    /// Answers one read op (see [`OpCode::is_read`]). `body` is what follows the request header; `reads` learns what was
+    /// read.
+    #[allow(clippy::too_many_arguments)] // each is another owner's: settings, connection, watches, figures, request, buffer
     pub fn read(
         &self,
         options: &Options,
         caller: &Caller,
         watches: &impl WatchAccess,
+        reads: &mut Namespaces,
         xid: Xid,
         op: OpCode,
         body: &[u8],
         out: &mut Vec<u8>,
     ) -> ReadDone {
-        let reading = Reading { state: self, options, caller, watches };
+        let reading = Reading { state: self, options, caller, watches, reads: RefCell::new(reads) };
         if matches!(op, OpCode::SetWatches | OpCode::SetWatches2)
             && let Err(error) = reading.restore_watches(op, body, out)
         {
@@ -137,6 +142,11 @@ impl<W: WatchAccess> Reading<'_, W> {
         let node = self.state.tree.node(path).ok_or(ErrorCode::NoNode)?;
         self.check(&node, perms)?;
         Ok(node)
+    }
+
+    /// For the metrics by namespace.
+    fn count(&self, path: &str, bytes: usize) {
+        self.reads.borrow_mut().read(path, bytes);
     }
 
     fn check(&self, node: &Node, perms: Perms) -> Result<(), ErrorCode> {

@@ -4,6 +4,7 @@ use super::{Reading, Refusal};
 use crate::state::WatchAccess;
 use oxkeeper_proto::client::{MultiOp, MultiResult, read_multi, write_multi_results};
 use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_types::path::utf16_length;
 use oxkeeper_types::{ErrorCode, Perms};
 
 impl<W: WatchAccess> Reading<'_, W> {
@@ -21,8 +22,14 @@ impl<W: WatchAccess> Reading<'_, W> {
     fn read_one(&self, op: &MultiOp) -> Result<MultiResult, ErrorCode> {
         let node = self.node_with(op.path(), Perms::READ)?;
         Ok(match op {
-            MultiOp::GetData(_) => MultiResult::GetData { data: node.data().map(<[u8]>::to_vec), stat: node.stat() },
-            MultiOp::GetChildren(_) => MultiResult::GetChildren { names: node.children().map(str::to_owned).collect() },
+            MultiOp::GetData(_) => {
+                self.count(op.path(), node.data().map_or(0, <[u8]>::len));
+                MultiResult::GetData { data: node.data().map(<[u8]>::to_vec), stat: node.stat() }
+            }
+            MultiOp::GetChildren(_) => {
+                self.count(op.path(), node.children().map(utf16_length).sum());
+                MultiResult::GetChildren { names: node.children().map(str::to_owned).collect() }
+            }
             op => unreachable!("{:?} was sorted out above", op.op()),
         })
     }

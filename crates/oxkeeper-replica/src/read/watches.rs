@@ -48,7 +48,7 @@ impl<W: WatchAccess> Reading<'_, W> {
             let SetWatchesRequest { relative_zxid, data, exist, child } = SetWatchesRequest::read(r)?;
             SetWatches2Request { relative_zxid, data, exist, child, persistent: Vec::new(), recursive: Vec::new() }
         };
-        let Reading { state, options, caller, watches } = self;
+        let Reading { state, options, caller, watches, reads: _ } = self;
         let may_read = |acl: Option<&[Acl]>, ids: &[Id]| auth::allowed(options, acl, Perms::READ, ids);
         watches.with(|table| watch::restore(&state.tree, table, caller, &request, &may_read, out));
         Ok(())

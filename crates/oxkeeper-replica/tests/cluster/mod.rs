@@ -368,7 +368,8 @@ impl Cluster {
                 let (ids, mut out) = (auth(), Vec::new());
                 let caller = Caller { conn, session, auth: &ids };
                 let Server { state, watches, .. } = server;
-                state.read(&self.options, &caller, &*watches, Xid(xid), op, &bytes, &mut out);
+                let mut reads = oxkeeper_replica::namespaces::Namespaces::default();
+                state.read(&self.options, &caller, &*watches, &mut reads, Xid(xid), op, &bytes, &mut out);
                 server.conns.get_mut(&conn).expect("known").receive(&out);
             }
             other => panic!("{other:?} is the edge's"),

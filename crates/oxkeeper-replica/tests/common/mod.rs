@@ -6,6 +6,7 @@ use bytes::Bytes;
 use oxkeeper_proto::client::{ConnectRequest, ConnectResponse, EventType, ReplyHeader, WatcherEvent};
 use oxkeeper_proto::frame::{self, Frame};
 use oxkeeper_proto::jute::{Reader, Writer};
+use oxkeeper_replica::namespaces::Namespaces;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Control, Input, Now, Options, Outputs, Replica, State, Submitted, WatchTable};
@@ -37,6 +38,8 @@ pub struct Server {
     pub replica: Replica,
     pub state: State,
     pub watches: RefCell<WatchTable>,
+    pub reads: Namespaces,
+    pub quotas_exceeded: Vec<String>,
     pub now: Now,
     conns: BTreeMap<ConnId, Conn>,
     next_conn: u64,
@@ -60,6 +63,8 @@ impl Server {
             options,
             state,
             watches: RefCell::new(WatchTable::new()),
+            reads: Namespaces::default(),
+            quotas_exceeded: Vec::new(),
             now,
             conns: BTreeMap::new(),
             next_conn: 1,
@@ -96,6 +101,7 @@ impl Server {
     }
 
     fn carry_out(&mut self, out: Outputs) {
+        self.quotas_exceeded.extend(out.quotas_exceeded.iter().map(ToString::to_string));
         for persist in out.persist {
             if let Persist::Append { zxid, .. } = persist {
                 self.unsynced = Some(zxid);
@@ -182,7 +188,7 @@ impl Server {
             Route::Read(op) => {
                 let caller = Caller { conn, session: c.session, auth: &c.auth };
                 let mut out = Vec::new();
-                self.state.read(&self.options, &caller, &self.watches, Xid(xid), op, &bytes, &mut out);
+                self.state.read(&self.options, &caller, &self.watches, &mut self.reads, Xid(xid), op, &bytes, &mut out);
                 self.conns.get_mut(&conn).unwrap().receive(&out);
             }
             other => panic!("{other:?} is the edge's"),

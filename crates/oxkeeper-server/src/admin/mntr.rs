@@ -6,10 +6,13 @@ use super::{ServerInfo, view};
 use crate::metrics::{IoMetrics, PeerMetrics, SummaryView, total};
 use crate::peer::PeerShared;
 use crate::shared::{Shared, lock};
+use oxkeeper_replica::namespaces::NamespaceFigures;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
 use oxkeeper_replica::watch::Woken;
+use oxkeeper_tree::{QuotaTotals, Tree};
 use oxkeeper_zab::{Phase, Standing, ZabReport};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -39,8 +42,12 @@ pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut Stri
         };
         names.iter().for_each(|name| line(name, &peer_gauge(name, shared, peers, zab).to_string()));
     }
+    quota_gauges(&shared.handover.shared().tree, &mut line);
     for name in COUNTERS {
         line(name, &counter(name, shared, report).to_string());
+    }
+    for (namespace, times) in lock(&shared.core_metrics.quota_refusals).iter() {
+        line(&format!("{namespace}_quota_exceeded_error_per_namespace"), &times.to_string());
     }
     for name in SUMMARIES {
         basic(name, &summary(name, shared, report), &mut line);
@@ -52,6 +59,43 @@ pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut Stri
             line(&format!("{prefix}_{name}"), &figures.quantile(part).to_string());
         }
     }
+    for (namespace, figures) in &report.writes {
+        by_namespace(namespace, "write_per_namespace", figures, &mut line);
+    }
+    for (namespace, figures) in reads(shared) {
+        by_namespace(&namespace, "read_per_namespace", &figures, &mut line);
+    }
+}
+
+/// Limits and usage of all quotas, added up by first-level node.
+fn quota_gauges(tree: &Tree, line: &mut impl FnMut(&str, &str)) {
+    let totals = tree.quota_totals();
+    let mut gauge = |name: &str, of: fn(&QuotaTotals) -> Option<i64>| {
+        for (namespace, value) in totals.iter().filter_map(|(namespace, t)| Some((namespace, of(t)?))) {
+            line(&format!("{namespace}_quota_{name}_per_namespace"), &value.to_string());
+        }
+    };
+    gauge("count_limit", |t| t.limits.map(|(count, _)| count));
+    gauge("bytes_limit", |t| t.limits.map(|(_, bytes)| bytes));
+    gauge("count_usage", |t| t.usage.map(|(count, _)| count));
+    gauge("bytes_usage", |t| t.usage.map(|(_, bytes)| bytes));
+}
+
+/// All threads' reads by namespace.
+fn reads(shared: &Shared) -> BTreeMap<Box<str>, NamespaceFigures> {
+    let mut all: BTreeMap<Box<str>, NamespaceFigures> = BTreeMap::new();
+    for io in &shared.io {
+        for (name, figures) in lock(&io.metrics.reads).iter() {
+            all.entry(name.into()).and_modify(|sum| sum.merge(figures)).or_insert(*figures);
+        }
+    }
+    all
+}
+
+fn by_namespace(namespace: &str, name: &str, figures: &NamespaceFigures, line: &mut impl FnMut(&str, &str)) {
+    let mut view = SummaryView::empty();
+    (view.count, view.sum, view.min, view.max) = (figures.count, figures.sum, figures.min, figures.max);
+    basic(&format!("{namespace}_{name}"), &view, line);
 }
 
 /// Reference `QuorumPeer.getDetailedPeerState`.
@@ -153,6 +197,9 @@ fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
         "sync_processor_request_queued" => counters.prepared,
         "outstanding_changes_removed" => counters.applied,
         "digest_mismatches_count" => shared.handover.shared().tree.digest_mismatches(),
+        "stale_requests" => sum(shared, |m| &m.stale_requests),
+        "stale_requests_dropped" => sum(shared, |m| &m.stale_requests_dropped),
+        "stale_replies" => sum(shared, |m| &m.stale_replies) + shared.core_metrics.stale_replies.load(Relaxed),
         "snapshot_error_count" => shared.core_metrics.snapshot_errors.load(Relaxed),
         _ => shared.peers.as_ref().map_or(0, |peers| peer_counter(name, &peers.metrics)),
     }

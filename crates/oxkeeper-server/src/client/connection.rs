@@ -66,7 +66,7 @@ pub struct Connection {
     /// The socket may have more than was read.
     readable: bool,
     /// The client has ended its side: the last read finds that out, and no event will come for it.
-    peer_closed: bool,
+    pub(super) peer_closed: bool,
     /// Requests were left because enough was answered for one round.
     pub(super) interrupted: bool,
     /// Since when the request in front waits for the whole server's load to fall.
@@ -90,7 +90,6 @@ impl Connection {
         token: Token,
     ) -> io::Result<Connection> {
         socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
         if shared.edge.tcp_keep_alive {
             socket2::SockRef::from(&socket).set_keepalive(true)?;
         }
@@ -263,6 +262,9 @@ impl Connection {
             let answered = self.order.answered();
             let latency = (now.monotonic - answered.since).0.max(0);
             metrics.update_latency.add(latency as u64);
+            if shared.edge.stale_by_latency && latency > i64::from(figures.timeout_ms.load(Relaxed)) {
+                bump(&metrics.stale_replies, 1);
+            }
             figures.answered(answered.op, answered.xid.0, latency, now.wall);
             if answered.large_bytes > 0 {
                 shared.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);

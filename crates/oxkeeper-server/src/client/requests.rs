@@ -11,13 +11,14 @@ use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHe
 use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
+use oxkeeper_replica::namespaces::Namespaces;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Input, State, Submitted};
 use oxkeeper_types::limits::OUTBOX_BYTES_HIGH;
 use oxkeeper_types::{ErrorCode, Millis, OpCode, Xid, Zxid};
-use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{MutexGuard, RwLockReadGuard};
 
 /// Why a connection takes no more requests. What stands in its buffer is still sent.
 #[derive(Debug)]
@@ -30,6 +31,14 @@ pub enum End {
 /// How much of the input was made use of. The rest waits.
 pub struct Taken {
     pub consumed: usize,
+}
+
+/// What the reads of one buffer share, taken with the first of them.
+#[derive(Default)]
+struct Reading<'s> {
+    state: Option<RwLockReadGuard<'s, State>>,
+    figures: Option<MutexGuard<'s, Namespaces>>,
+    reads: u64,
 }
 
 /// Memory for the answer to `stmk`: eight bytes behind the word.
@@ -49,8 +58,8 @@ impl Connection {
             return Ok(Taken { consumed: bytes.len() });
         }
         let now = shared.clock.monotonic();
-        let mut state = None;
-        let (mut reads, mut taken) = (0, 0);
+        let mut reading = Reading::default();
+        let mut taken = 0;
         let result = loop {
             if !matches!(self.phase, Phase::Fresh | Phase::Established) {
                 break Ok(());
@@ -72,7 +81,7 @@ impl Connection {
             let done = if self.phase == Phase::Fresh {
                 self.take_handshake(shared, scratch, body, now).map(|()| true)
             } else {
-                self.take_request(shared, scratch, body, now, &mut state, &mut reads, out)
+                self.take_request(shared, scratch, body, now, &mut reading, out)
             };
             match done {
                 Ok(true) => {
@@ -83,7 +92,8 @@ impl Connection {
                 Err(end) => break Err(end),
             }
         };
-        drop(state);
+        let reads = reading.reads;
+        drop(reading);
         self.count(shared, taken, reads, at, now);
         result.map(|()| Taken { consumed: at })
     }
@@ -121,15 +131,13 @@ impl Connection {
     }
 
     /// One request after the handshake. False when it has to wait.
-    #[allow(clippy::too_many_arguments)]
     fn take_request<'s>(
         &mut self,
         shared: &'s Shared,
         scratch: &mut Scratch,
         frame: &[u8],
         now: Millis,
-        state: &mut Option<RwLockReadGuard<'s, State>>,
-        reads: &mut u64,
+        reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let mut r = Reader::new(frame, shared.edge.frame_bytes_max);
@@ -151,28 +159,39 @@ impl Connection {
         }
         match way {
             Route::Read(op) => {
-                if state.is_none() {
+                if reading.state.is_none() {
                     let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
-                    *state = Some(guard);
+                    reading.state = Some(guard);
                     self.absorb(shared, drained)?;
                 }
-                let tree_state = state.as_ref().expect("taken above");
+                let tree_state = reading.state.as_ref().expect("taken above");
+                let figures = reading.figures.get_or_insert_with(|| lock(&shared.io[self.link.thread].metrics.reads));
                 let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
                 let watches = LockedWatches(&shared.watches);
                 let start = out.len();
-                let done = tree_state.read(&shared.options, &caller, &watches, header.xid, op, body, out);
+                let done = tree_state.read(&shared.options, &caller, &watches, figures, header.xid, op, body, out);
                 if let Some(why) = done.malformed {
                     tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
                 }
                 let zxid = tree_state.tree.last_processed();
                 self.link.figures.last_zxid.store(zxid.0, Relaxed);
-                *reads += 1;
+                reading.reads += 1;
                 shared.io[self.link.thread].metrics.responded(out.len() - start);
                 self.link.figures.answers(op.number(), header.xid.0);
             }
             Route::Submit(op) => {
+                let stale = self.is_stale(shared, op, now);
+                if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
+                    bump(&shared.io[self.link.thread].metrics.stale_requests_dropped, 1);
+                    return Err(End::Because(format!(
+                        "its waiting request is stale: {why} (request_throttle_drop_stale)"
+                    )));
+                }
                 if self.is_stalled(shared, op, now) {
                     return Ok(false);
+                }
+                if stale.is_some() {
+                    bump(&shared.io[self.link.thread].metrics.stale_requests, 1);
                 }
                 if self.is_throttled(shared, op, now) {
                     if !self.may_take(shared, Class::Here) {
@@ -215,6 +234,19 @@ impl Connection {
         bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
         self.stalled_since.get_or_insert(now);
         true
+    }
+
+    /// Why nobody waits for the answer any more, where the request had to wait (reference `Request.isStale`).
+    fn is_stale(&self, shared: &Shared, op: OpCode, now: Millis) -> Option<&'static str> {
+        let waited = now - self.stalled_since.filter(|_| op != OpCode::CloseSession)?;
+        let timeout = Millis(i64::from(self.link.figures.timeout_ms.load(Relaxed)));
+        if shared.edge.stale_by_connection && self.peer_closed {
+            Some("the client has gone")
+        } else if shared.edge.stale_by_latency && waited > timeout {
+            Some("it has waited longer than the session's timeout")
+        } else {
+            None
+        }
     }
 
     /// It has waited longer than `throttled_op_wait_time`: the answer is an error.

@@ -7,6 +7,11 @@ mod summary;
 pub use summary::{Summary, SummaryView};
 
 use crate::client::link::bump;
+use crate::shared::lock;
+use oxkeeper_replica::namespaces::Namespaces;
+use oxkeeper_types::limits::NAMESPACES_MAX;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 /// What one I/O thread counts.
@@ -24,6 +29,10 @@ pub struct IoMetrics {
     pub auth_failed: AtomicU64,
     pub throttle_waits: AtomicU64,
     pub throttled_ops: AtomicU64,
+    pub stale_requests: AtomicU64,
+    pub stale_requests_dropped: AtomicU64,
+    /// Answers that came later than the session's timeout.
+    pub stale_replies: AtomicU64,
     /// Bytes of the last, smallest and largest answer to a read; 0: none yet.
     pub response_last: AtomicU64,
     pub response_min: AtomicU64,
@@ -31,6 +40,8 @@ pub struct IoMetrics {
     /// Milliseconds from a request's arrival to its answer.
     pub read_latency: Summary,
     pub update_latency: Summary,
+    /// Bytes read by first-level node. Locked once for all requests of a buffer; only `mntr` ever waits for it.
+    pub reads: Mutex<Namespaces>,
 }
 
 /// What the core and the disk thread count.
@@ -45,6 +56,20 @@ pub struct CoreMetrics {
     pub snapshot_errors: AtomicU64,
     /// Sizes of what this server has proposed as a leader.
     pub proposals: Sizes,
+    /// Replies whose connection was gone when they came.
+    pub stale_replies: AtomicU64,
+    /// Writes refused by a hard quota, by first-level node.
+    pub quota_refusals: Mutex<BTreeMap<String, u64>>,
+}
+
+impl CoreMetrics {
+    /// As many namespaces as there are figures for; see [`NAMESPACES_MAX`].
+    pub fn quota_refused(&self, namespace: String) {
+        let mut refusals = lock(&self.quota_refusals);
+        if refusals.len() < NAMESPACES_MAX || refusals.contains_key(&namespace) {
+            *refusals.entry(namespace).or_default() += 1;
+        }
+    }
 }
 
 /// What the threads of an ensemble's ports count, and the core on their behalf.

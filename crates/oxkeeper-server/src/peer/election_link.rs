@@ -132,7 +132,9 @@ impl ElectionLink {
                     match Notification::read(body) {
                         Ok(Some(notification)) => heard.notifications.push(notification),
                         Ok(None) => tracing::warn!("skipped a message of {}: unknown state or length", self.address),
-                        Err(fault) => break Err(format!("a message of {} bytes that makes no sense: {fault}", body.len())),
+                        Err(fault) => {
+                            break Err(format!("a message of {} bytes that makes no sense: {fault}", body.len()));
+                        }
                     }
                 }
             }

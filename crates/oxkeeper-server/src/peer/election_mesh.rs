@@ -158,7 +158,9 @@ impl Mesh {
             return self.on_greeting(registry, place, greeting);
         }
         if let Stage::Open(from) = self.links[place].stage {
-            self.out.extend(heard.notifications.into_iter().map(|n| to_core(Input::Notification { from, notification: n })));
+            self.out.extend(
+                heard.notifications.into_iter().map(|n| to_core(Input::Notification { from, notification: n })),
+            );
         }
         if let Some(why) = heard.end {
             self.close(registry, place, &why);

@@ -54,8 +54,8 @@ impl Dial {
         let places = self.shared.options.quorum_places(self.leader);
         let (found, connected) = channel();
         // Of several addresses the first to answer counts.
-        for place in places.iter().skip(1).cloned() {
-            let (dial, found) = (self.clone(), found.clone());
+        for place in places.iter().skip(1) {
+            let (dial, place, found) = (self.clone(), place.clone(), found.clone());
             let work = move || dial.try_place(&place, &found);
             if let Err(error) = std::thread::Builder::new().name(format!("dial-{}", self.leader.0)).spawn(work) {
                 tracing::warn!("no thread to dial the leader at one of its addresses: {error}");

@@ -81,9 +81,11 @@ impl Learners {
         let options = &self.shared.options;
         let tuned = socket.set_nonblocking(false).and_then(|()| socket.set_nodelay(options.leader_no_delay));
         let link = self.shared.next_link();
-        let started = tuned.and_then(|()| link::start(&self.shared, link, socket, address, Side::Leader, || {
-            self.shared.core.put_one(to_core(Input::LearnerConnected { link }));
-        }));
+        let started = tuned.and_then(|()| {
+            link::start(&self.shared, link, socket, address, Side::Leader, || {
+                self.shared.core.put_one(to_core(Input::LearnerConnected { link }));
+            })
+        });
         if let Err(error) = started {
             tracing::warn!("the connection of learner {address} ended before it began: {error}");
         }

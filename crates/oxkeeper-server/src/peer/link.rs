@@ -53,8 +53,6 @@ pub struct PeerLink {
     server: AtomicI64,
     /// We have closed it: nobody waits for news of it.
     closed: AtomicBool,
-    install: Mutex<Install>,
-    installed: Condvar,
 }
 
 #[derive(Default)]
@@ -75,16 +73,6 @@ struct Queue {
 enum Item {
     Bytes(Vec<u8>),
     Image { image: ImageId, generation: u64 },
-}
-
-/// A snapshot of this link, between its reception and the disk. It is installed unless the link was closed before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Install {
-    #[default]
-    None,
-    Begun,
-    Done,
-    Cancelled,
 }
 
 /// Takes a connected socket: registers the link, has `announce` tell the core of it, and starts its threads.
@@ -109,8 +97,6 @@ pub fn start(
             Side::Learner(leader) => leader.0,
         }),
         closed: AtomicBool::new(false),
-        install: Mutex::default(),
-        installed: Condvar::new(),
     });
     lock(&shared.links).insert(id, link.clone());
     announce();
@@ -187,7 +173,10 @@ impl PeerLink {
         let (waiting, max) = (queue.waiting, LINK_BYTES_MAX + queue.allowance);
         drop(queue);
         if waiting > max {
-            tracing::warn!("closing the connection of {}: {waiting} bytes wait for it, {max} may; it does not read", self.peer());
+            tracing::warn!(
+                "closing the connection of {}: {waiting} bytes wait for it, {max} may; it does not read",
+                self.peer()
+            );
             self.shut_down();
         }
         self.wake.notify_one();
@@ -196,12 +185,13 @@ impl PeerLink {
     /// Sends what goes at once, and closes. Nobody hears of this link any more.
     pub fn close(&self, why: &LinkEnd) {
         self.closed.store(true, Relaxed);
-        self.cancel_install();
         self.flush();
         self.shut_down();
         match why {
             LinkEnd::RoleOver => tracing::info!("closed the connection with {}: its role is over", self.peer()),
-            LinkEnd::Replaced => tracing::info!("closed the connection with {}: a newer one took its place", self.peer()),
+            LinkEnd::Replaced => {
+                tracing::info!("closed the connection with {}: a newer one took its place", self.peer())
+            }
             LinkEnd::Silent => tracing::warn!("closed the connection with {}: nothing was heard in time", self.peer()),
             LinkEnd::Misbehaved(how) => tracing::warn!("closed the connection with {}: {how}", self.peer()),
         }
@@ -286,43 +276,12 @@ impl PeerLink {
         Ok(())
     }
 
-    // ---- snapshots that were received here
-
-    /// The disk is about to install a snapshot of this link. False where the link was closed before: then it must not.
-    pub fn begin_install(&self) -> bool {
-        let mut install = lock(&self.install);
-        if *install == Install::None {
-            *install = Install::Begun;
-        }
-        *install == Install::Begun
-    }
-    /// The core was told of the new tree.
-    pub fn end_install(&self) {
-        *lock(&self.install) = Install::Done;
-        self.installed.notify_all();
-    }
-    fn cancel_install(&self) {
-        let mut install = lock(&self.install);
-        if *install == Install::None {
-            *install = Install::Cancelled;
-        }
-    }
-    /// The end of a link is told behind the snapshot of it that is being installed.
-    fn await_install(&self) {
-        self.cancel_install();
-        let mut install = lock(&self.install);
-        while *install == Install::Begun {
-            install = self.installed.wait(install).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
     /// The end, told by the reader.
     fn finish(&self, shared: &PeerShared, why: &str) {
         lock(&shared.links).remove(&self.id);
         lock(&self.queue).ended = true;
         self.wake.notify_one();
         self.shut_down();
-        self.await_install();
         if !self.closed.load(Relaxed) {
             tracing::info!("the connection with {} has ended: {why}", self.peer());
             shared.core.put_one(to_core(Input::LinkClosed { link: self.id }));
@@ -337,7 +296,9 @@ impl Queue {
         }
         self.waiting += self.fresh.len();
         match self.items.back_mut() {
-            Some(Item::Bytes(last)) if last.len() + self.fresh.len() <= JOINED_BYTES_MAX => last.append(&mut self.fresh),
+            Some(Item::Bytes(last)) if last.len() + self.fresh.len() <= JOINED_BYTES_MAX => {
+                last.append(&mut self.fresh)
+            }
             _ => self.items.push_back(Item::Bytes(std::mem::take(&mut self.fresh))),
         }
     }
@@ -362,7 +323,8 @@ fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 // ---- the reader thread
 
 fn read_link(shared: &Arc<PeerShared>, link: &Arc<PeerLink>, socket: TcpStream) {
-    let mut reader = LinkReader { shared, link, buffer: BytesMut::new(), wanted: 0, events: Vec::new(), snapshot: None };
+    let mut reader =
+        LinkReader { shared, link, buffer: BytesMut::new(), wanted: 0, events: Vec::new(), snapshot: None };
     let why = reader.run(&socket);
     link.finish(shared, &why);
 }
@@ -470,8 +432,8 @@ impl LinkReader<'_> {
         let mut snapshot = self.snapshot.take().expect("looked at before");
         let taken = snapshot.feed(bytes)?;
         if snapshot.is_whole() {
-            let received = snapshot.finish(self.link.clone())?;
-            self.shared.server.queue.install(received);
+            let snapshot = Box::new(snapshot.finish()?);
+            self.events.push(CoreEvent::SnapshotReceived { link: self.link.id, snapshot });
         } else {
             self.snapshot = Some(snapshot);
         }

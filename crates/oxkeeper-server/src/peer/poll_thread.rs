@@ -42,10 +42,9 @@ impl Listeners {
     /// Binds both ports at all their addresses. A port that is taken is tried again, `electionPortBindRetry` times.
     pub fn bind(options: &PeerOptions) -> io::Result<Listeners> {
         let mut all = Vec::new();
-        for (port, places) in [
-            (Port::Election, options.election_places(options.me)),
-            (Port::Quorum, options.quorum_places(options.me)),
-        ] {
+        for (port, places) in
+            [(Port::Election, options.election_places(options.me)), (Port::Quorum, options.quorum_places(options.me))]
+        {
             for address in with_retries(options, || listen_addresses(&places, options.listen_on_all))? {
                 let listener = with_retries(options, || listen(address)).map_err(|error| {
                     let name = if port == Port::Election { "election" } else { "quorum" };
@@ -177,7 +176,9 @@ impl PollThread {
                 // A peer that was gone before we looked.
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 Err(error) => {
-                    tracing::warn!("cannot accept on the {port:?} port: {error}; check the limit of open files (ulimit -n)");
+                    tracing::warn!(
+                        "cannot accept on the {port:?} port: {error}; check the limit of open files (ulimit -n)"
+                    );
                     self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
                     return;
                 }

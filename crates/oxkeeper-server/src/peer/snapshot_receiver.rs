@@ -8,7 +8,6 @@ use oxkeeper_proto::quorum::SNAP_SIGNATURE;
 use oxkeeper_storage::snapshot::SnapshotWriter;
 use oxkeeper_tree::{ImageLoader, Tree};
 use oxkeeper_types::Zxid;
-use std::sync::Arc;
 
 pub struct SnapshotReceiver {
     zxid: Zxid,
@@ -22,9 +21,8 @@ pub struct SnapshotReceiver {
 pub struct ReceivedSnapshot {
     /// At the snapshot's zxid.
     pub tree: Tree,
-    /// `None` once it was installed.
-    pub writer: Option<SnapshotWriter>,
-    link: Arc<PeerLink>,
+    /// Dropped without an installation, it removes its file.
+    pub writer: SnapshotWriter,
 }
 
 /// The signature is a jute string.
@@ -50,7 +48,8 @@ impl SnapshotReceiver {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<usize, String> {
         let mut taken = 0;
         if !self.loader.is_done() {
-            taken = self.loader.feed(bytes).map_err(|fault| format!("the leader's snapshot cannot be loaded: {fault}"))?;
+            taken =
+                self.loader.feed(bytes).map_err(|fault| format!("the leader's snapshot cannot be loaded: {fault}"))?;
             let written = self.writer.write(&bytes[..taken]);
             written.map_err(|error| format!("the leader's snapshot cannot be written: {error}"))?;
             self.bytes += taken as u64;
@@ -69,11 +68,13 @@ impl SnapshotReceiver {
     }
 
     /// Checks the end of the stream.
-    pub fn finish(self, link: Arc<PeerLink>) -> Result<ReceivedSnapshot, String> {
+    pub fn finish(self) -> Result<ReceivedSnapshot, String> {
         let (length, text) = self.signature.split_at(4);
         if length != (SNAP_SIGNATURE.len() as u32).to_be_bytes() || text != SNAP_SIGNATURE.as_bytes() {
             let got = String::from_utf8_lossy(text);
-            return Err(format!("Missing signature behind the leader's snapshot: expected {SNAP_SIGNATURE}, got {got:?}"));
+            return Err(format!(
+                "Missing signature behind the leader's snapshot: expected {SNAP_SIGNATURE}, got {got:?}"
+            ));
         }
         let loaded = self.loader.finish().map_err(|fault| format!("the leader's snapshot is no tree: {fault}"))?;
         if loaded.acls_missing > 0 {
@@ -82,17 +83,6 @@ impl SnapshotReceiver {
         let mut tree = loaded.tree;
         tree.set_last_processed(self.zxid);
         tracing::info!("received a snapshot of {} bytes, {} nodes, at {}", self.bytes, tree.node_count(), self.zxid);
-        Ok(ReceivedSnapshot { tree, writer: Some(self.writer), link })
-    }
-}
-
-impl ReceivedSnapshot {
-    /// `None` where the link is closed: then nobody wants it any more.
-    pub fn begin_install(self) -> Option<ReceivedSnapshot> {
-        if self.link.begin_install() { Some(self) } else { None }
-    }
-    /// The link, to be told when the core knows of the new tree.
-    pub fn link(&self) -> Arc<PeerLink> {
-        self.link.clone()
+        Ok(ReceivedSnapshot { tree, writer: self.writer })
     }
 }

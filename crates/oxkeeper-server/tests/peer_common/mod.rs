@@ -6,7 +6,7 @@ use oxkeeper_proto::quorum::{Packet, PacketRead, read};
 use oxkeeper_replica::{Input as ReplicaInput, State};
 use oxkeeper_server::disk_thread::DiskQueue;
 use oxkeeper_server::handover::Handover;
-use oxkeeper_server::options::FileOptions;
+use oxkeeper_server::options::{Batching, FileOptions};
 use oxkeeper_server::peer::poll_thread::{Listeners, PollThread, WAKER};
 use oxkeeper_server::peer::{PeerOptions, PeerShared, Peers, ServerSide};
 use oxkeeper_server::shared::{CoreEvent, CoreQueue, History};
@@ -145,7 +145,7 @@ pub fn file_options() -> FileOptions {
         recover: Default::default(),
         snapshot: Default::default(),
         slow_sync: Duration::from_secs(1),
-        batch_max: 1000,
+        batching: Batching { transactions_max: 1000, delay: Duration::ZERO, poll: Duration::ZERO },
         snapshots_kept: 3,
         purge_interval: None,
     }

@@ -24,7 +24,8 @@ impl Checks {
         } else if matches!(pending.asked, Asked::Sync { .. }) {
             self.counts.syncs_checked += 1;
             if zxid < pending.acked_before {
-                let text = format!("{who} is answered at {zxid}; {} was acknowledged before it began", pending.acked_before);
+                let text =
+                    format!("{who} is answered at {zxid}; {} was acknowledged before it began", pending.acked_before);
                 self.fail("LinearizableSync", text);
             }
         } else {
@@ -72,7 +73,8 @@ impl Checks {
         let (told, right): (String, String) = match &pending.asked {
             Asked::Get { path, .. } => {
                 let right = self.model.node(path, zxid).map(|n| (n.data.clone(), self.model.stat(path, zxid)));
-                let told = (error == 0).then(|| (r.buffer().ok().flatten().map(<[u8]>::to_vec), read_stat(&mut r).ok()));
+                let told =
+                    (error == 0).then(|| (r.buffer().ok().flatten().map(<[u8]>::to_vec), read_stat(&mut r).ok()));
                 (shown(error, no_node, &told), shown(error, no_node, &right))
             }
             Asked::Exists { path, .. } => {
@@ -116,7 +118,8 @@ fn fits(asked: &Asked, entry: &TxnEntry, error: i32) -> bool {
             | Txn::CreateContainer { path: made, data: with, .. }
             | Txn::CreateTtl { path: made, data: with, .. },
         ) => {
-            let named = if *sequential { made.starts_with(path) && made.len() == path.len() + 10 } else { made == path };
+            let named =
+                if *sequential { made.starts_with(path) && made.len() == path.len() + 10 } else { made == path };
             error == 0 && named && with.as_deref() == Some(data)
         }
         (Asked::Set { path, data }, Txn::SetData { path: set, data: with, .. }) => {

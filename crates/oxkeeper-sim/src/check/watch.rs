@@ -147,7 +147,10 @@ impl ClientWatches {
             return self.on_restored_event(model, kind, path);
         }
         if zxid > model.last {
-            return Err(format!("{kind:?} on {path} from the future: {zxid}, nothing is delivered behind {}", model.last));
+            return Err(format!(
+                "{kind:?} on {path} from the future: {zxid}, nothing is delivered behind {}",
+                model.last
+            ));
         }
         if zxid > Zxid::ZERO {
             self.scan(model, zxid);

@@ -49,7 +49,8 @@ impl Checks {
                 self.broadcast.insert(zxid, Broadcast { txn: txn.clone(), by: h });
             }
             Some(known) => {
-                let text = format!("server {} logs {zxid} with other bytes than server {} broadcast", h + 1, known.by + 1);
+                let text =
+                    format!("server {} logs {zxid} with other bytes than server {} broadcast", h + 1, known.by + 1);
                 self.fail("Integrity", text);
             }
             None => {
@@ -92,7 +93,8 @@ impl Checks {
             self.fail("PrimaryIntegrity", text);
         }
         if running.durable.current != epoch {
-            let text = format!("server {} leads epoch {} with currentEpoch {}", h + 1, epoch.0, running.durable.current.0);
+            let text =
+                format!("server {} leads epoch {} with currentEpoch {}", h + 1, epoch.0, running.durable.current.0);
             self.fail("PersistBeforeSend", text);
         }
     }

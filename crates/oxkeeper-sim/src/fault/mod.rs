@@ -21,36 +21,100 @@ pub enum Target {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
-    Kill { target: Target, restart_us: u64 },
-    PowerLoss { target: Target, loss: Loss, restart_us: u64 },
+    Kill {
+        target: Target,
+        restart_us: u64,
+    },
+    PowerLoss {
+        target: Target,
+        loss: Loss,
+        restart_us: u64,
+    },
     /// All at once, and back one after the other.
-    PowerLossOfAll { seed: u64, restart_us: u64 },
+    PowerLossOfAll {
+        seed: u64,
+        restart_us: u64,
+    },
     /// A crash at the nth pass of a named point.
-    Failpoint { target: Target, point: &'static str, nth: u32 },
+    Failpoint {
+        target: Target,
+        point: &'static str,
+        nth: u32,
+    },
     /// As by SIGSTOP and SIGCONT.
-    Pause { target: Target, us: u64 },
+    Pause {
+        target: Target,
+        us: u64,
+    },
     /// Servers and clients on two sides.
-    Partition { side: u64, us: u64 },
+    Partition {
+        side: u64,
+        us: u64,
+    },
     /// Nobody reaches it and it reaches nobody: also what a start under a wrong address looks like.
-    Isolate { target: Target, us: u64 },
+    Isolate {
+        target: Target,
+        us: u64,
+    },
     /// Its packets get out, nothing gets in; or the other way round.
-    OneWay { target: Target, deaf: bool, us: u64 },
+    OneWay {
+        target: Target,
+        deaf: bool,
+        us: u64,
+    },
     /// Two halves that share one server.
-    Bridge { middle: usize, us: u64 },
+    Bridge {
+        middle: usize,
+        us: u64,
+    },
     /// Every link is cut at random.
-    Swiss { seed: u64, us: u64 },
-    Slow { target: Target, extra_us: u64, us: u64 },
-    ResetConnections { percent: u64 },
-    ClockJump { target: Target, ms: i64 },
-    ClockRate { target: Target, rate_ppm: i64, us: u64 },
-    DiskSlow { target: Target, times: u64, us: u64 },
+    Swiss {
+        seed: u64,
+        us: u64,
+    },
+    Slow {
+        target: Target,
+        extra_us: u64,
+        us: u64,
+    },
+    ResetConnections {
+        percent: u64,
+    },
+    ClockJump {
+        target: Target,
+        ms: i64,
+    },
+    ClockRate {
+        target: Target,
+        rate_ppm: i64,
+        us: u64,
+    },
+    DiskSlow {
+        target: Target,
+        times: u64,
+        us: u64,
+    },
     /// The nth call that changes something fails once.
-    DiskFails { target: Target, nth: u64 },
-    DiskFull { target: Target, us: u64 },
+    DiskFails {
+        target: Target,
+        nth: u64,
+    },
+    DiskFull {
+        target: Target,
+        us: u64,
+    },
     /// An observer starts with nothing.
-    Wipe { server: usize },
-    ClientMoves { client: usize },
-    ClientVanishes { client: usize, politely: bool, us: u64 },
+    Wipe {
+        server: usize,
+    },
+    ClientMoves {
+        client: usize,
+    },
+    ClientVanishes {
+        client: usize,
+        politely: bool,
+        us: u64,
+    },
 }
 
 /// The end of a fault.
@@ -88,7 +152,11 @@ fn draw(r: &mut Random, options: &RunOptions) -> Fault {
                 Fault::PowerLoss { target, loss, restart_us: r.between(1_000, 5_000_000) }
             }
             3 => Fault::PowerLossOfAll { seed: r.draw(), restart_us: r.between(1_000, 3_000_000) },
-            4..=8 => Fault::Failpoint { target, point: points::ALL[r.index(points::ALL.len())], nth: r.between(1, 12) as u32 },
+            4..=8 => Fault::Failpoint {
+                target,
+                point: points::ALL[r.index(points::ALL.len())],
+                nth: r.between(1, 12) as u32,
+            },
             9 => Fault::Pause { target, us },
             10 => Fault::Partition { side: r.draw(), us },
             11 => Fault::Isolate { target, us },
@@ -102,9 +170,7 @@ fn draw(r: &mut Random, options: &RunOptions) -> Fault {
             18 => Fault::DiskSlow { target, times: r.between(5, 400), us },
             19 => Fault::DiskFails { target, nth: r.between(1, 40) },
             20 => Fault::DiskFull { target, us },
-            21 if options.observers > 0 => {
-                Fault::Wipe { server: options.voters + r.index(options.observers) }
-            }
+            21 if options.observers > 0 => Fault::Wipe { server: options.voters + r.index(options.observers) },
             21 | 22 => Fault::ClientMoves { client: r.index(options.clients) },
             _ => Fault::ClientVanishes { client: r.index(options.clients), politely: r.chance(50), us },
         };

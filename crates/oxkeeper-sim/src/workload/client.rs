@@ -112,7 +112,8 @@ impl World {
                 let server = client.next_server;
                 let node = self.client_node(c);
                 let silent = self.net.is_cut(node, server) || self.net.is_cut(server, node);
-                let us = if silent { DIAL_TIMEOUT_US } else { self.net.delay(node, server) + self.net.delay(server, node) };
+                let us =
+                    if silent { DIAL_TIMEOUT_US } else { self.net.delay(node, server) + self.net.delay(server, node) };
                 self.client_after(us, c, ClientEvent::Dialled { server });
             }
             ClientEvent::Dialled { server } => {
@@ -165,9 +166,9 @@ impl World {
             client.next_ticket += 1;
             let number = client.next_ticket;
             let (asked, request) = ask::draw(&mut client.random, c, number, client.watches.len(), &mut client.made);
-            let pending =
-                Pending { asked, acked_before: self.check.acked_max, synced_before: client.synced };
-            self.trace.note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
+            let pending = Pending { asked, acked_before: self.check.acked_max, synced_before: client.synced };
+            self.trace
+                .note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
             client.pending.insert(number, pending);
             if client.session.submit(Ticket(number), request, now).is_err() {
                 client.pending.remove(&number);

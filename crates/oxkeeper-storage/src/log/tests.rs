@@ -12,7 +12,8 @@ use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const SMALL: LogOptions = LogOptions { preallocate_bytes: 8192, file_bytes_max: None, force_sync: true };
+const SMALL: LogOptions =
+    LogOptions { preallocate_bytes: 8192, file_bytes_max: None, force_sync: true, record_bytes_max: 16 << 20 };
 
 struct Bench {
     disk: FaultDisk,
@@ -371,10 +372,46 @@ fn a_sync_is_announced_with_its_file() {
 }
 
 #[test]
+fn batches_are_written_as_whole_blocks_where_space_is_reserved() {
+    let bench = Bench::new();
+    let mut writer = bench.writer(SMALL, 0);
+    for zxid in 1..=500 {
+        writer.append(Zxid(zxid), &body(zxid)).unwrap();
+        if zxid % 7 == 0 {
+            writer.sync().unwrap();
+        }
+    }
+    let (blocks, others) = bench.disk.durable_writes();
+    assert_eq!((blocks, others), (71, 0));
+    drop(writer);
+    let mut writer = bench.writer(LogOptions { preallocate_bytes: 0, ..SMALL }, 500);
+    writer.append(Zxid(501), &body(501)).unwrap();
+    writer.sync().unwrap();
+    assert_eq!(bench.disk.durable_writes().1, 1, "without reserved space a file has the length of its records");
+    assert_eq!(bench.disk.bytes_of(&bench.path(501)).unwrap().len(), 16 + format::record_bytes(body(501).len()));
+}
+
+#[test]
 fn the_last_logged_zxid_is_that_of_the_last_whole_record() {
     let bench = Bench::with_files(&[&[1, 2], &[3, 4]]);
     assert_eq!(reader::last_logged_zxid(&bench.disk, &bench.dirs.logs).unwrap(), Some(Zxid(4)));
     bench.damage(3, |bytes| bytes.truncate(20));
     assert_eq!(reader::last_logged_zxid(&bench.disk, &bench.dirs.logs).unwrap(), Some(Zxid(2)));
     assert!(matches!(LogFileReader::open(&bench.disk, &bench.path(3)).unwrap(), Opened::Log(_)));
+}
+
+#[test]
+fn a_record_that_could_not_be_read_back_is_not_written() {
+    let bench = Bench::new();
+    let mut writer = bench.writer(LogOptions { record_bytes_max: body(1).len(), ..SMALL }, 0);
+    writer.append(Zxid(1), &body(1)).unwrap();
+    let mut long = body(2);
+    long.push(0);
+    let (bytes, max) = (long.len(), body(1).len());
+    let error = writer.append(Zxid(2), &long).unwrap_err();
+    assert!(
+        matches!(error, StorageError::RecordTooLongToWrite { zxid: Zxid(2), bytes: b, max: m, .. } if (b, m) == (bytes, max)),
+        "{error}"
+    );
+    assert!(error.to_string().contains("jute.maxbuffer"), "{error}");
 }

@@ -130,14 +130,11 @@ impl Follower {
 
     /// An epoch is on disk, or the history that was put in place before it.
     pub fn on_epoch_durable(&mut self, core: &mut Core, now: Millis, asked_by: Reign, out: &mut Vec<Output>) {
-        match &mut self.phase {
-            Phase::Discovery(_) => self.finish_discovery(core, out),
-            Phase::Sync(sync) if asked_by == core.reign => {
-                if sync.on_epoch_durable(core, out) {
-                    self.heard = now;
-                }
-            }
-            _ => {}
+        self.finish_discovery(core, out);
+        let Phase::Sync(sync) = &mut self.phase else { return };
+        let is_ours = asked_by == core.reign;
+        if is_ours && sync.on_epoch_durable(core, out) {
+            self.heard = now;
         }
     }
 
@@ -195,10 +192,10 @@ impl Follower {
 
     /// ACKEPOCH may leave as soon as the promise is on disk, and this server is in synchronisation then.
     fn finish_discovery(&mut self, core: &Core, out: &mut Vec<Output>) {
-        if let Phase::Discovery(discovery) = &mut self.phase {
-            if let Some(sync) = discovery.finish(core, self.observer, out) {
-                self.phase = Phase::Sync(sync);
-            }
+        if let Phase::Discovery(discovery) = &mut self.phase
+            && let Some(sync) = discovery.finish(core, self.observer, out)
+        {
+            self.phase = Phase::Sync(sync);
         }
     }
 

@@ -1,1 +1,258 @@
-//! x
+//! Transcripts of a follower and of an observer, phase by phase.
+
+use super::super::testing::{Bench, commit, durable, new_leader, proposal, txn, up_to_date, z};
+use crate::{Input, LinkId, Standing};
+use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
+use oxkeeper_types::Epoch;
+
+fn leader_info(epoch: i64) -> Packet {
+    Packet::LeaderInfo { epoch: Epoch(epoch), protocol_version: LEARNER_PROTOCOL }
+}
+
+fn assert_over(lines: &[String], why: &str) {
+    assert!(lines[0].starts_with("close 9: ") && lines[0].contains(why), "{why}: {lines:?}");
+    assert_eq!(lines[1], "looking", "{lines:?}");
+}
+
+// ---- phase 1, paper: f.p is stored before ACK-E
+
+#[test]
+fn the_promise_is_on_disk_before_ackepoch() {
+    let mut f = Bench::new(1, durable(3));
+    assert_eq!(f.elect(3), ["following 3 false", "dial 3"]);
+    assert_eq!(f.step(Input::LeaderConnected { link: LinkId(9) }), ["9 FOLLOWERINFO 1"]);
+    assert_eq!(f.packet(9, leader_info(2)), ["accepted 2"]);
+    assert_eq!(f.disk(), ["9 ACKEPOCH 1 1.3"]);
+}
+
+#[test]
+fn an_epoch_that_was_accepted_before_is_not_voted_for_again() {
+    // Given a promise of epoch 2 to a leader that was lost
+    let mut f = Bench::discovered(1, 3);
+    f.closed(9);
+    f.elect(3);
+    // When the same epoch is asked for again
+    assert_eq!(f.step(Input::LeaderConnected { link: LinkId(10) }), ["10 FOLLOWERINFO 2"]);
+    // Then it answers -1, at once
+    assert_eq!(f.packet(10, leader_info(2)), ["10 ACKEPOCH -1 1.3"]);
+}
+
+#[test]
+fn a_promise_that_is_on_its_way_to_disk_is_not_told_by_the_next_role() {
+    let mut f = Bench::new(1, durable(3));
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    f.packet(9, leader_info(2));
+    f.closed(9);
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(10) });
+    assert!(f.packet(10, leader_info(2)).is_empty(), "epoch 2 is asked of the disk, not on it");
+    assert_eq!(f.disk(), ["10 ACKEPOCH -1 1.3"]);
+}
+
+#[test]
+fn an_epoch_below_the_promise_ends_the_role() {
+    let mut f = Bench::discovered(1, 3);
+    f.closed(9);
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    assert_over(&f.packet(9, leader_info(1)), "at least 2 in LEADERINFO, got 1");
+}
+
+#[test]
+fn a_leader_that_cannot_be_reached_ends_the_role() {
+    let mut f = Bench::new(1, durable(3));
+    f.elect(3);
+    assert_eq!(f.step(Input::LeaderUnreachable { leader: oxkeeper_types::ServerId(3) }), ["looking"]);
+}
+
+// ---- phase 2, paper: history, then f.a, then ACK-LD
+
+#[test]
+fn committed_history_then_the_epoch_then_the_ack_of_newleader() {
+    // ZOOKEEPER-4643, 4646, 4785 (BG005 to BG007), ZOOKEEPER-3911, 4394, 4685 (BG004, BG008, BG009)
+    let mut f = Bench::discovered(1, 3);
+    for packet in [Packet::Diff { zxid: z(1, 5) }, proposal(1, 4), commit(1, 4), proposal(1, 5), commit(1, 5)] {
+        assert!(f.packet(9, packet).is_empty());
+    }
+    // Given a proposal that has no COMMIT yet
+    assert!(f.packet(9, proposal(2, 1)).is_empty());
+    let lines = f.packet(9, new_leader(2));
+    assert_eq!(lines, ["append 1.4", "proposed 1.4", "append 1.5", "proposed 1.5", "current 2"]);
+    assert!(f.disk_once().is_empty() && f.disk_once().is_empty(), "the log is there, the epoch is not");
+    assert_eq!(f.disk_once(), ["9 ACK 2.0"]);
+    // A COMMIT between the ACK and UPTODATE finds its proposal (BG008).
+    assert!(f.packet(9, commit(2, 1)).is_empty() && f.packet(9, proposal(2, 2)).is_empty());
+    let lines = f.packet(9, up_to_date());
+    let expected = ["9 ACK 2.0", "commit 1.5", "following 3 true"];
+    assert_eq!(lines[..3], expected);
+    assert_eq!(lines[3..], ["append 2.1", "proposed 2.1", "append 2.2", "proposed 2.2", "commit 2.1"]);
+    // Then each of these is acknowledged for itself; what came before NEWLEADER is not.
+    assert_eq!(f.disk(), ["9 ACK 2.1", "9 ACK 2.2"]);
+}
+
+#[test]
+fn a_snapshot_replaces_everything_and_holds_back_what_comes_behind_it() {
+    let mut f = Bench::discovered(1, 3);
+    assert!(f.packet(9, Packet::Snap { zxid: z(1, 8) }).is_empty());
+    // A leader of the reference begins to forward before it takes the snapshot's zxid: 1.7 and 1.8 are in it.
+    for packet in
+        [proposal(1, 7), commit(1, 7), proposal(1, 8), commit(1, 8), proposal(1, 9), commit(1, 9), new_leader(2)]
+    {
+        assert!(f.packet(9, packet).is_empty());
+    }
+    // While the edge reads, it is the one that watches the link.
+    assert!(f.pass(1_000_000).is_empty());
+    assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 1.8"]);
+    assert_eq!(f.disk_once(), ["append 1.9", "proposed 1.9", "current 2"]);
+    assert_eq!(f.disk(), ["9 ACK 2.0"]);
+    assert_eq!(f.packet(9, up_to_date()), ["9 ACK 2.0", "commit 1.9", "following 3 true"]);
+}
+
+#[test]
+fn a_log_that_cannot_be_cut_where_the_leader_says_ends_the_role() {
+    // BG029: it ends before, and the leader has to look at it again.
+    let mut f = Bench::discovered(1, 5);
+    f.packet(9, Packet::Trunc { zxid: z(1, 3) });
+    assert_over(&f.step(Input::StateReplaced { last: z(1, 2) }), "TRUNC to a transaction of our log");
+    assert_eq!(f.zab.last_logged(), z(1, 2), "and the election knows what there is");
+}
+
+#[test]
+fn a_cut_log_is_waited_for() {
+    let mut f = Bench::discovered(1, 5);
+    assert_eq!(f.packet(9, Packet::Trunc { zxid: z(1, 3) }), ["truncate 1.3"]);
+    assert!(f.packet(9, new_leader(2)).is_empty());
+    assert_eq!(f.disk_once(), ["current 2"]);
+    assert_eq!(f.disk_once(), ["9 ACK 2.0"]);
+}
+
+#[test]
+fn no_election_while_the_log_is_being_cut() {
+    // ZOOKEEPER-5094 (BG015): nobody votes with a zxid that is being taken back.
+    let mut f = Bench::discovered(1, 5);
+    f.packet(9, Packet::Trunc { zxid: z(1, 3) });
+    let round = f.zab.report().election_round;
+    assert_eq!(f.closed(9), ["looking"]);
+    assert_eq!(f.zab.report().election_round, round);
+    f.disk();
+    assert_eq!((f.zab.report().election_round, f.zab.last_logged()), (round + 1, z(1, 3)));
+}
+
+#[test]
+fn what_is_committed_here_is_never_taken_back() {
+    // Agreement: a leader whose history lacks it cannot be one.
+    for packet in [Packet::Trunc { zxid: z(1, 2) }, Packet::Snap { zxid: z(1, 2) }] {
+        let mut f = Bench::following(1, 3);
+        f.closed(9);
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        f.packet(9, leader_info(3));
+        f.disk();
+        assert_over(&f.packet(9, packet), "everything through 0x100000003, which is committed");
+    }
+}
+
+#[test]
+fn a_hole_in_the_history_ends_the_role() {
+    // ZOOKEEPER-4925 (BG011, QP077)
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 5) });
+    assert_over(&f.packet(9, proposal(1, 5)), "follows 0x100000003, got 0x100000005");
+}
+
+#[test]
+fn a_commit_of_something_else_ends_the_role_in_synchronisation_and_in_broadcast() {
+    // BG032, QP081, QP086
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 5) });
+    f.packet(9, proposal(1, 4));
+    assert_over(&f.packet(9, commit(1, 5)), "COMMIT of the oldest proposal, 0x100000004, got COMMIT of 0x100000005");
+    let mut f = Bench::following(1, 3);
+    assert_over(&f.packet(9, commit(2, 1)), "no COMMIT without a proposal");
+}
+
+#[test]
+fn newleader_of_another_epoch_and_uptodate_before_our_ack_end_the_role() {
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    assert_over(&f.packet(9, new_leader(3)), "NEWLEADER of epoch 2, got epoch 3");
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    f.packet(9, new_leader(2));
+    assert_over(&f.packet(9, up_to_date()), "got UPTODATE");
+}
+
+#[test]
+fn the_configuration_of_newleader_counts_from_then_on() {
+    // QP044: version 0 of everybody becomes the first epoch's; a quorum is one of both.
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    let mut named = super::super::testing::ensemble();
+    named.set_version(z(2, 0));
+    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(named.to_string()) });
+    assert_eq!(f.zab.report().voters.len(), 3);
+    f.disk();
+    assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+}
+
+// ---- phase 3, paper: ACK after the log, deliver on COMMIT
+
+#[test]
+fn a_proposal_is_acknowledged_once_it_is_on_disk() {
+    let mut f = Bench::following(1, 3);
+    assert_eq!(f.packet(9, proposal(2, 1)), ["append 2.1", "proposed 2.1"]);
+    assert_eq!(f.packet(9, proposal(2, 2)), ["append 2.2", "proposed 2.2"]);
+    assert_eq!(f.disk_once(), ["9 ACK 2.1"]);
+    // A commit by the others needs no word of ours.
+    assert_eq!(f.packet(9, commit(2, 1)), ["commit 2.1"]);
+    assert_eq!(f.disk_once(), ["9 ACK 2.2"]);
+    assert_eq!(f.packet(9, commit(2, 2)), ["commit 2.2"]);
+    assert_over(&f.packet(9, proposal(2, 4)), "follows");
+}
+
+#[test]
+fn what_a_finished_role_wrote_is_not_acknowledged_by_the_next_one() {
+    // ZOOKEEPER-4541, 4712 (BG010)
+    let mut f = Bench::following(1, 3);
+    f.packet(9, proposal(2, 1));
+    assert_eq!(f.closed(9), ["looking"]);
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(10) });
+    assert!(f.disk().is_empty(), "2.1 is in the log, and nobody is told");
+    assert_eq!(f.packet(10, leader_info(3)), ["accepted 3"]);
+    assert_eq!(f.disk(), ["10 ACKEPOCH 2 2.1"]);
+}
+
+#[test]
+fn a_silent_leader_is_given_up() {
+    let mut f = Bench::discovered(1, 3);
+    assert!(f.pass(19_999).is_empty(), "initLimit is 10 ticks of 2 s");
+    assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
+    let mut f = Bench::following(1, 3);
+    f.now += 9_000;
+    f.packet(9, Packet::Ping { zxid: z(2, 0), touched: Vec::new() });
+    assert!(f.pass(9_999).is_empty(), "syncLimit is 5");
+    assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
+}
+
+// ---- observers
+
+#[test]
+fn an_observer_is_informed_and_acknowledges_the_handshake_only() {
+    let mut o = Bench::discovered(4, 3);
+    for packet in [Packet::Diff { zxid: z(1, 4) }, proposal(1, 4), commit(1, 4)] {
+        assert!(o.packet(9, packet).is_empty());
+    }
+    assert_eq!(o.packet(9, new_leader(2)), ["append 1.4", "proposed 1.4", "current 2"]);
+    assert_eq!(o.disk(), ["9 ACK 2.0"]);
+    let inform = |counter| Packet::Inform { zxid: z(2, counter), txn: txn() };
+    assert!(o.packet(9, inform(1)).is_empty(), "before UPTODATE it is kept");
+    let lines = o.packet(9, up_to_date());
+    assert_eq!(lines[..3], ["9 ACK 2.0", "commit 1.4", "observing 3 true"]);
+    assert_eq!(lines[3..], ["append 2.1", "proposed 2.1", "commit 2.1"]);
+    assert_eq!(o.packet(9, inform(2)), ["append 2.2", "proposed 2.2", "commit 2.2"]);
+    assert!(o.disk().is_empty(), "an observer's ack is never sent");
+    assert_over(&o.packet(9, inform(4)), "follows");
+    assert_eq!(o.zab.report().standing, Standing::Looking);
+}

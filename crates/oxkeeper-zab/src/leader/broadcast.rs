@@ -18,7 +18,7 @@ use crate::output::{LinkEnd, Output, RoleChange};
 #[derive(Clone, Debug)]
 pub(super) struct Broadcast {
     pub epoch: Epoch,
-    /// Our own log is on disk through this, as far as this epoch goes.
+    /// Our own log is on disk through this; zero before the first proposal is.
     own_acked: Zxid,
     confirm: Confirm,
     /// Who has what on disk, newest first; kept for its memory only.
@@ -33,8 +33,8 @@ pub(super) fn next_zxid(core: &Core, epoch: Epoch) -> Option<Zxid> {
 impl Leader {
     /// A quorum has our history: the epoch is established, and what is in the history is committed.
     pub(super) fn establish(&mut self, core: &mut Core, now: Millis, epoch: Epoch, out: &mut Vec<Output>) {
-        let own_acked = Zxid::new(epoch, 0);
-        self.phase = Phase::Broadcast(Broadcast { epoch, own_acked, confirm: Confirm::default(), scratch: Vec::new() });
+        let (own_acked, confirm) = (Zxid::ZERO, Confirm::default());
+        self.phase = Phase::Broadcast(Broadcast { epoch, own_acked, confirm, scratch: Vec::new() });
         core.election.set_peer_epoch(epoch);
         core.activate_configuration();
         out.push(Output::Role(RoleChange::Leading { epoch }));

@@ -28,7 +28,7 @@ impl Discovery {
     pub fn begin(core: &Core, now: Millis) -> Discovery {
         let mut heard = core.quorums().count();
         heard.add(core.me());
-        let next = Epoch(core.epochs.accepted().0 + 1);
+        let next = Epoch(core.epochs.accepted().max(core.promised_elsewhere).0 + 1);
         Discovery { since: now, step: Step::Gather { next, heard } }
     }
 
@@ -51,13 +51,13 @@ impl Discovery {
 
     /// With a quorum: the epoch, and our own promise (QP033).
     pub fn agree(&mut self, core: &mut Core, now: Millis, out: &mut Vec<Output>) {
-        if let Step::Gather { next, heard } = &self.step {
-            if heard.has_quorum() {
-                let epoch = *next;
-                self.since = now;
-                self.step = Step::Promise { epoch, acked: core.quorums().count() };
-                core.ask_accepted_epoch(epoch, out);
-            }
+        if let Step::Gather { next, heard } = &self.step
+            && heard.has_quorum()
+        {
+            let epoch = *next;
+            self.since = now;
+            self.step = Step::Promise { epoch, acked: core.quorums().count() };
+            core.ask_accepted_epoch(epoch, out);
         }
     }
 

@@ -97,10 +97,10 @@ impl Learner {
 
     pub fn on_ack(&mut self, zxid: Zxid) {
         self.acked = self.acked.max(zxid);
-        if let State::Broadcast(progress) = &mut self.state {
-            if progress.oldest.is_some_and(|(oldest, _)| oldest <= zxid) {
-                progress.oldest = progress.newest.filter(|(newest, _)| *newest > zxid);
-            }
+        if let State::Broadcast(progress) = &mut self.state
+            && progress.oldest.is_some_and(|(oldest, _)| oldest <= zxid)
+        {
+            progress.oldest = progress.newest.filter(|(newest, _)| *newest > zxid);
         }
     }
 }

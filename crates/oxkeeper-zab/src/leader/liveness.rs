@@ -27,10 +27,10 @@ impl Leader {
         for link in &late {
             self.close(*link, LinkEnd::Silent, out);
         }
-        if !late.is_empty() || !self.is_half_tick {
-            if let Verdict::Over(why) = self.after_loss(core, now, out) {
-                return Verdict::Over(why);
-            }
+        if (!late.is_empty() || !self.is_half_tick)
+            && let Verdict::Over(why) = self.after_loss(core, now, out)
+        {
+            return Verdict::Over(why);
         }
         self.send_pings(core, out);
         Verdict::Stay

@@ -181,6 +181,12 @@ impl Leader {
             other => return Err(unexpected("FOLLOWERINFO or OBSERVERINFO", other)),
         };
         let id = self.check_introduction(core, accepted, info)?;
+        core.promised_elsewhere = core.promised_elsewhere.max(accepted);
+        if self.epoch().is_some_and(|epoch| accepted > epoch) && core.election.ensemble().member(id).is_some() {
+            // It has promised a later epoch to a leader that came to nothing, so it may never follow this one. A member that
+            // is locked out costs more than an election. The reference leaves it out.
+            return Ok(Verdict::Over(LinkEnd::RoleOver));
+        }
         self.guests.remove(&link);
         let earlier: Vec<LinkId> = self.learners.iter().filter(|(_, l)| l.id == id).map(|(link, _)| *link).collect();
         for earlier in earlier {
@@ -267,14 +273,14 @@ impl Leader {
         let learner = self.learners.get_mut(&link).expect("a learner");
         learner.enter(State::EpochAcked { last: ack.last_zxid }, now);
         let (id, observer) = (learner.id, learner.observer);
-        if let Phase::Discovery(discovery) = &mut self.phase {
-            if let Some(current) = ack.current_epoch.filter(|_| !observer && core.quorums().is_voter(id)) {
-                if discovery::is_ahead((current, ack.last_zxid), self.summary) {
-                    return Verdict::Over(LinkEnd::RoleOver);
-                }
-                if ack.last_zxid != Zxid::NONE {
-                    discovery.on_promise(id);
-                }
+        if let Phase::Discovery(discovery) = &mut self.phase
+            && let Some(current) = ack.current_epoch.filter(|_| !observer && core.quorums().is_voter(id))
+        {
+            if discovery::is_ahead((current, ack.last_zxid), self.summary) {
+                return Verdict::Over(LinkEnd::RoleOver);
+            }
+            if ack.last_zxid != Zxid::NONE {
+                discovery.on_promise(id);
             }
         }
         self.advance(core, now, out);

@@ -17,13 +17,13 @@ pub struct Check {
 impl Check {
     /// Agreement and total order: what a server delivers is a prefix of what anybody does.
     pub fn on_commit(&mut self, server: ServerId, through: Zxid, applied: &[Txn], checked: &mut usize) {
-        for at in *checked..applied.len() {
+        for (at, delivered) in applied.iter().enumerate().skip(*checked) {
             match self.committed.get(at) {
-                Some(txn) => assert_eq!(applied[at], *txn, "{server:?} delivers something else at place {at}"),
+                Some(txn) => assert_eq!(delivered, txn, "{server:?} delivers something else at place {at}"),
                 None => {
                     let last = self.committed.last().map_or(Zxid::ZERO, |(zxid, _)| *zxid);
-                    assert!(applied[at].0.follows(last), "{server:?} delivers {:?} behind {last}", applied[at]);
-                    self.committed.push(applied[at]);
+                    assert!(delivered.0.follows(last), "{server:?} delivers {delivered:?} behind {last}");
+                    self.committed.push(*delivered);
                 }
             }
         }

@@ -87,8 +87,9 @@ impl Prep {
         }
         if cx.options.enforce_quota {
             let growth = Growth { nodes: 1, bytes: new.data.as_ref().map_or(0, Bytes::len) as i64 };
-            self.soft_quotas_exceeded += quota::check(cx.tree, &path, growth)?;
+            quota::check(cx.tree, &path, growth, &mut self.quotas_exceeded)?;
         }
+        cx.check_fits(&path, new.data.as_ref().map_or(0, Bytes::len), &acl)?;
 
         let cversion = parent_stat.cversion.wrapping_add(1);
         self.overlay.update(cx.tree, &path[..slash], &parent, cx.zxid, |state| {

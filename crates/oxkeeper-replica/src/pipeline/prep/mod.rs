@@ -14,6 +14,8 @@
 //!   counts down the children of its ephemerals' parents. The reference's records differ from its tree there.
 //! - createTTL with a flag that is not a TTL kind is refused whatever its ttl; with a negative one the reference's
 //!   transaction cannot be applied by any server.
+//! - A write whose transaction would be longer than `jute.maxbuffer` and its extra size allow is refused. The reference logs
+//!   it and cannot read its log back.
 //! - deleteContainer spares every node that is neither a container nor a TTL node, so that a reaper that comes late never
 //!   deletes a persistent node of the same name.
 
@@ -22,9 +24,11 @@ mod multi;
 mod overlay;
 mod quota;
 mod session;
+mod size;
 mod update;
 
 use crate::options::Options;
+use crate::report::QuotaExceeded;
 use bytes::Bytes;
 use overlay::Overlay;
 use oxkeeper_proto::client::{
@@ -62,19 +66,19 @@ pub struct Prepared {
     /// The CRCs of path and data of the nodes that the transaction fills, in its order: one for each create and setData
     /// (parts of a multi included). Empty where digests are off.
     pub content_crcs: Vec<ContentCrc>,
-    /// How many soft quota limits the write passes. Counted only with `enforceQuota`.
-    pub soft_quotas_exceeded: u32,
+    /// The quota limits that the write passes, the hard one that refuses it last. Looked at only with `enforceQuota`.
+    pub quotas_exceeded: Vec<QuotaExceeded>,
 }
 
 impl Prepared {
     /// An error transaction in place of a request that is none.
     pub fn refusal(header: TxnHeader, code: ErrorCode) -> Prepared {
         let entry = TxnEntry { header, txn: Txn::Error { code: code.number() }, digest: None };
-        Prepared { entry, refused: Some(code), content_crcs: Vec::new(), soft_quotas_exceeded: 0 }
+        Prepared { entry, refused: Some(code), content_crcs: Vec::new(), quotas_exceeded: Vec::new() }
     }
     /// A leader's transaction, as its learners get it.
     pub fn of_leader(entry: TxnEntry) -> Prepared {
-        Prepared { entry, refused: None, content_crcs: Vec::new(), soft_quotas_exceeded: 0 }
+        Prepared { entry, refused: None, content_crcs: Vec::new(), quotas_exceeded: Vec::new() }
     }
 }
 
@@ -92,6 +96,10 @@ impl<'a> Context<'a> {
     fn share(&self, data: Option<&[u8]>) -> Option<Bytes> {
         data.map(|d| self.request.body.slice_ref(d))
     }
+    fn header(&self) -> TxnHeader {
+        let PrepRequest { session, xid, .. } = *self.request;
+        TxnHeader { session, cxid: xid.0, zxid: self.zxid, time: self.wall.0 }
+    }
     fn check_allowed(&self, acl: Option<&[Acl]>, perms: Perms) -> Result<(), ErrorCode> {
         let allowed = crate::auth::allowed(self.options, acl, perms, self.request.auth);
         if allowed { Ok(()) } else { Err(ErrorCode::NoAuth) }
@@ -108,7 +116,7 @@ fn malformed(_: DecodeError) -> ErrorCode {
 pub struct Prep {
     overlay: Overlay,
     content_crcs: Vec<ContentCrc>,
-    soft_quotas_exceeded: u32,
+    quotas_exceeded: Vec<QuotaExceeded>,
     open_acl: AclList,
     /// Writers tend to use one list: it is shared as long as it comes again.
     last_acl: AclList,
@@ -121,7 +129,7 @@ impl Prep {
         Prep {
             overlay: Overlay::new(seed),
             content_crcs: Vec::new(),
-            soft_quotas_exceeded: 0,
+            quotas_exceeded: Vec::new(),
             last_acl: open_acl.clone(),
             open_acl,
         }
@@ -144,12 +152,13 @@ impl Prep {
             Err(code) => (Txn::Error { code: code.number() }, Some(code)),
         };
         // An error transaction carries no digest in the reference: it fails before the digest is set.
-        let digest = (tree.options().digest_enabled && txn.op() != OpCode::Error)
+        let digested = txn.op() != OpCode::Error && !session::is_bare_close(options, &txn);
+        let digest = (tree.options().digest_enabled && digested)
             .then(|| TxnDigest { version: DIGEST_VERSION, tree_digest: self.overlay.digest(tree) });
-        let header = TxnHeader { session: request.session, cxid: request.xid.0, zxid, time: wall.0 };
+        let header = context.header();
         let content_crcs = std::mem::take(&mut self.content_crcs);
-        let soft_quotas_exceeded = std::mem::take(&mut self.soft_quotas_exceeded);
-        Prepared { entry: TxnEntry { header, txn, digest }, refused, content_crcs, soft_quotas_exceeded }
+        let quotas_exceeded = std::mem::take(&mut self.quotas_exceeded);
+        Prepared { entry: TxnEntry { header, txn, digest }, refused, content_crcs, quotas_exceeded }
     }
 
     fn transaction(&mut self, cx: &Context<'_>) -> Result<(Txn, Option<ErrorCode>), ErrorCode> {

@@ -35,8 +35,14 @@ impl Prep {
                 }
             }
         }
+        let multi = Txn::Multi(txns);
+        if let Err(code) = cx.check_multi_fits(&multi) {
+            self.overlay.roll_back();
+            self.content_crcs.clear();
+            return Err(code);
+        }
         self.overlay.keep();
-        Ok((Txn::Multi(txns), None))
+        Ok((multi, None))
     }
 
     fn part(&mut self, cx: &Context<'_>, op: MultiOp<'_>) -> Result<Txn, ErrorCode> {

@@ -1,6 +1,7 @@
 //! closeSession, and reconfig where there is no ensemble. createSession decides nothing: the session tracker did.
 
 use super::{Context, Prep};
+use crate::options::Options;
 use oxkeeper_proto::txn::Txn;
 use oxkeeper_types::{ErrorCode, path};
 
@@ -15,8 +16,15 @@ impl Prep {
             let spot = self.overlay.find(cx.tree, path);
             self.delete_node(cx, path, &parent, &spot);
         }
-        Txn::CloseSession { paths: cx.options.close_session_txn.then_some(paths) }
+        let listed = cx.options.close_session_txn && cx.paths_fit(&paths);
+        Txn::CloseSession { paths: listed.then_some(paths) }
     }
+}
+
+/// A closeSession that would list more paths than a record holds lists none: whoever applies it looks them up, as before
+/// release 3.6. Such a record has no digest: a reader that expects a list would take the digest for one.
+pub(super) fn is_bare_close(options: &Options, txn: &Txn) -> bool {
+    options.close_session_txn && matches!(txn, Txn::CloseSession { paths: None })
 }
 
 /// Why a standalone server refuses a reconfig: whether it is switched on, then the session, then that there is nothing to

@@ -12,6 +12,7 @@ mod checks;
 mod multi;
 mod pending;
 mod random;
+mod size;
 
 pub(super) const ALICE: SessionId = SessionId(0xa11ce);
 pub(super) const BOB: SessionId = SessionId(0xb0b);

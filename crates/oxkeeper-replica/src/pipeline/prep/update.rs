@@ -72,7 +72,7 @@ impl Prep {
         let length = r.data.map_or(0, <[u8]>::len);
         if cx.options.enforce_quota {
             let growth = Growth { nodes: 0, bytes: length as i64 - self.overlay.data_length(&spot) as i64 };
-            self.soft_quotas_exceeded += quota::check(cx.tree, &r.path, growth)?;
+            quota::check(cx.tree, &r.path, growth, &mut self.quotas_exceeded)?;
         }
         let version = next_version(stat.version, r.version)?;
         let content_crc = self.note_content(cx, &r.path, r.data);
@@ -95,6 +95,7 @@ impl Prep {
         let stat = self.overlay.stat(&spot).ok_or(ErrorCode::NoNode)?;
         cx.check_allowed(self.overlay.acl(&spot), Perms::ADMIN)?;
         let version = next_version(stat.aversion, r.version)?;
+        cx.check_fits(&r.path, 0, &acl)?;
         let shared = self.shared_acl(&acl);
         self.overlay.update(cx.tree, &r.path, &spot, cx.zxid, |state| {
             state.stat.aversion = version;

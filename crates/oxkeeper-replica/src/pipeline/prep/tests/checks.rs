@@ -224,8 +224,12 @@ fn a_malformed_body_takes_a_zxid_of_its_own() {
     }
 }
 
+fn texts(prepared: &Prepared) -> Vec<String> {
+    prepared.quotas_exceeded.iter().map(ToString::to_string).collect()
+}
+
 #[test]
-fn hard_quotas_refuse_and_soft_ones_are_counted() {
+fn hard_quotas_refuse_and_soft_ones_are_told_of() {
     let mut s = Server::new();
     s.given("/q");
     s.given("/zookeeper/quota/q");
@@ -245,13 +249,23 @@ fn hard_quotas_refuse_and_soft_ones_are_counted() {
     s.options.enforce_quota = true;
     assert_eq!(refusal(&mut s, OpCode::Create, data("/q/2", b"1")), QuotaExceeded);
     let fits = s.run(OpCode::Create, data("/q/2", b""));
-    assert_eq!((fits.refused, fits.soft_quotas_exceeded), (None, 0), "a hard limit stands in for the soft one");
-    assert_eq!(refusal(&mut s, OpCode::Create, data("/q/3", b"")), QuotaExceeded);
+    assert_eq!((fits.refused, texts(&fits)), (None, vec![]), "a hard limit stands in for the soft one");
+    let hard = s.run(OpCode::Create, data("/q/3", b""));
+    assert_eq!(hard.refused, Some(QuotaExceeded));
+    assert_eq!(texts(&hard), ["Quota exceeded: /q [current count=4, hardCountLimit=3]"]);
     // The quota is asked before the version, and only growth counts.
     assert_eq!(refusal(&mut s, OpCode::SetData, set_data("/q/1", b"1234567", 99)), QuotaExceeded);
     assert_eq!(refusal(&mut s, OpCode::SetData, set_data("/q/1", b"abcdef", 99)), BadVersion);
     s.run(OpCode::SetData, set_data("/zookeeper/quota/q/zookeeper_limits", b"count=1,bytes=5", -1));
     let soft = s.run(OpCode::Create, data("/q/3", b"x"));
-    assert_eq!((soft.refused, soft.soft_quotas_exceeded), (None, 2));
-    assert_eq!(s.run(OpCode::Create, data("/elsewhere", b"x")).soft_quotas_exceeded, 0);
+    assert_eq!(soft.refused, None);
+    assert_eq!(
+        texts(&soft),
+        [
+            "Quota exceeded: /q [current count=4, softCountLimit=1]",
+            "Quota exceeded: /q [current bytes=11, softByteLimit=5]"
+        ]
+    );
+    assert_eq!(soft.quotas_exceeded[0].namespace, "q");
+    assert_eq!(s.run(OpCode::Create, data("/elsewhere", b"x")).quotas_exceeded, []);
 }

@@ -1,0 +1,250 @@
+//! Ten thousand connections of every bad kind against a real server, while a good client works on.
+
+use oxkeeper_client::{Client, CreateMode, Options};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Waves keep below the usual limit of 1024 open files, here and in the server.
+const WAVES: usize = 50;
+const WAVES_AT_A_TIME: usize = 4;
+const PER_WAVE: usize = 200;
+/// The longest that the good client may wait for one answer: a hundred times what it takes on a busy machine.
+const PAUSE_MAX: Duration = Duration::from_secs(20);
+/// Kilobytes that the server may have grown by.
+const GROWTH_KIB_MAX: u64 = 64 << 10;
+/// Kinds of bad connections.
+const KINDS: usize = 12;
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    dir: PathBuf,
+    said: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let dir = std::env::temp_dir().join(format!("oxkeeper-bad-input-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let config = dir.join("zoo.cfg");
+        let text = format!(
+            "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\nmaxClientCnxns=0\ndataDir={}\n\
+             nio.sessionlessCnxnTimeout=500\n",
+            dir.join("data").display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
+        command.arg("server").arg(&config).stderr(Stdio::piped()).stdout(Stdio::null());
+        command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next().expect("it has ended before it had a port").unwrap();
+            if let Some((_, port)) = line.split_once("127.0.0.1:") {
+                break port.trim().parse().unwrap();
+            }
+        };
+        let said: Arc<Mutex<Vec<String>>> = Arc::default();
+        let reader = {
+            let said = said.clone();
+            std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)))
+        };
+        Server { child, address: SocketAddr::from(([127, 0, 0, 1], port)), dir, said, reader: Some(reader) }
+    }
+
+    fn proc(&self, what: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{what}", self.child.id()))
+    }
+    fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    }
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+    /// How many lines say why a connection was closed.
+    fn reasons(&self) -> usize {
+        self.said.lock().unwrap().iter().filter(|line| line.contains("closed the connection of")).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended; whoever looks at it afterwards has seen that already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 24
+    }
+    fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next() as u8).collect()
+    }
+}
+
+fn framed(body: &[u8]) -> Vec<u8> {
+    [&(body.len() as i32).to_be_bytes()[..], body].concat()
+}
+
+fn handshake() -> Vec<u8> {
+    let mut body = vec![0; 12];
+    body.extend_from_slice(&4000i32.to_be_bytes());
+    body.extend_from_slice(&[0; 8]);
+    body.extend_from_slice(&framed(&[0; 16]));
+    body.push(0);
+    framed(&body)
+}
+
+fn request(op: i32, body: &[u8]) -> Vec<u8> {
+    framed(&[&1i32.to_be_bytes()[..], &op.to_be_bytes(), body].concat())
+}
+
+/// What a bad client sends; and whether it says by itself that nothing more will come.
+fn bad(kind: usize, random: &mut Random) -> (Vec<u8>, bool) {
+    let after_handshake = |bytes: Vec<u8>| [handshake(), bytes].concat();
+    match kind {
+        // Garbage instead of a handshake, its length in range or not.
+        0 => (framed(&random.bytes(40)), true),
+        1 => (random.bytes(64), true),
+        // A handshake, or a request, that ends in the middle.
+        2 => (handshake()[..20].to_vec(), true),
+        3 => (after_handshake(request(1, b"\0\0\0\x02/a")[..14].to_vec()), true),
+        // Lengths that are no lengths.
+        4 => (i32::to_be_bytes(-1 - (random.next() % 1000) as i32).to_vec(), false),
+        5 => (after_handshake(i32::MAX.to_be_bytes().to_vec()), false),
+        6 => (after_handshake(2_000_000i32.to_be_bytes().to_vec()), false),
+        // Ops that do not exist, or are not for clients.
+        7 => (after_handshake(request(1000 + (random.next() % 1000) as i32, b"")), false),
+        // Too short for a header; bodies of the wrong type, lengths inside that lie.
+        8 => (after_handshake(framed(&[1, 2])), false),
+        9 => {
+            let op = [1, 2, 3, 4, 5, 6, 7, 8, 14, 15, 101, 105, 106][(random.next() % 13) as usize];
+            (after_handshake(request(op, &[0x7f, 0xff, 0xff, 0xff, 1, 2])), true)
+        }
+        10 => {
+            let length = (random.next() % 200) as usize;
+            let noise = random.bytes(length);
+            (after_handshake(framed(&noise)), true)
+        }
+        // Says nothing at all, and stays.
+        11 => (Vec::new(), false),
+        _ => unreachable!("there are {KINDS} kinds"),
+    }
+}
+
+/// One wave: all connect, all send, and all are held until the server has closed every one of them.
+fn wave(address: SocketAddr, number: usize) {
+    let mut random = Random(number as u64);
+    let mut open: Vec<TcpStream> = Vec::new();
+    for index in 0..PER_WAVE {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (bytes, ends) = bad((number + index) % KINDS, &mut random);
+        // The server may have closed it before everything is sent.
+        let _ = socket.write_all(&bytes);
+        if ends {
+            let _ = socket.shutdown(Shutdown::Write);
+        }
+        open.push(socket);
+    }
+    for mut socket in open {
+        let mut answer = Vec::new();
+        if let Err(error) = socket.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it was to be closed");
+        }
+    }
+}
+
+/// Asks for more than it reads, and stays until it is dropped.
+fn slow_reader(address: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.write_all(&handshake()).unwrap();
+    let mut get = (b"/big".len() as i32).to_be_bytes().to_vec();
+    get.extend_from_slice(b"/big\0");
+    for _ in 0..50 {
+        socket.write_all(&request(4, &get)).unwrap();
+    }
+    socket
+}
+
+/// Works until it is told to stop: how often, and the longest pause.
+fn good_work(client: &Client, stop: &AtomicBool) -> (u64, Duration) {
+    let (mut rounds, mut longest) = (0u64, Duration::ZERO);
+    while !stop.load(Ordering::Relaxed) {
+        let value = rounds.to_string();
+        let start = Instant::now();
+        client.set("/good", value.as_bytes(), -1).unwrap();
+        let (data, _) = client.get("/good", false).unwrap();
+        longest = longest.max(start.elapsed());
+        assert_eq!(data.as_deref(), Some(value.as_bytes()));
+        rounds += 1;
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    (rounds, longest)
+}
+
+fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn ten_thousand_bad_connections_harm_nobody() {
+    let mut server = Server::start();
+    let client = Client::connect(&server.address.to_string(), Options::default()).unwrap();
+    client.create("/good", b"", CreateMode::Persistent).unwrap();
+    client.create("/big", vec![b'x'; 500_000], CreateMode::Persistent).unwrap();
+    // One round of everything first, so that what is kept for good is there when the server is measured.
+    wave(server.address, 0);
+    eventually("each has its line", || server.reasons() >= PER_WAVE);
+    let (descriptors, resident) = (server.descriptors(), server.resident_kib());
+    let before = server.reasons();
+
+    let stop = AtomicBool::new(false);
+    let (rounds, longest) = std::thread::scope(|scope| {
+        let good = scope.spawn(|| good_work(&client, &stop));
+        let slow: Vec<TcpStream> = (0..10).map(|_| slow_reader(server.address)).collect();
+        let address = server.address;
+        let waves: Vec<_> = (1..=WAVES_AT_A_TIME)
+            .map(|first| scope.spawn(move || (first..=WAVES).step_by(WAVES_AT_A_TIME).for_each(|n| wave(address, n))))
+            .collect();
+        waves.into_iter().for_each(|thread| thread.join().unwrap());
+        drop(slow);
+        stop.store(true, Ordering::Relaxed);
+        good.join().unwrap()
+    });
+
+    assert!(server.child.try_wait().unwrap().is_none(), "the server has ended");
+    assert!(rounds > 0 && longest < PAUSE_MAX, "{rounds} rounds, the longest took {longest:?}");
+    let closed = WAVES * PER_WAVE + 10;
+    eventually("each connection has its reason in the log", || server.reasons() - before >= closed);
+    assert_eq!(server.reasons() - before, closed, "one reason for each");
+    eventually("descriptors are given back", || server.descriptors() <= descriptors);
+    let grown = server.resident_kib().saturating_sub(resident);
+    assert!(grown < GROWTH_KIB_MAX, "the server grew by {grown} KiB from {resident} KiB");
+    assert!(!server.said.lock().unwrap().iter().any(|line| line.contains("panicked")), "something panicked");
+    client.close().unwrap();
+}

@@ -1,0 +1,81 @@
+//! Three server processes, as operators run them: they elect, write, lose a leader to SIGKILL, and are one again.
+
+mod processes;
+
+use oxkeeper_client::CreateMode;
+use processes::*;
+use std::collections::BTreeMap;
+
+#[test]
+fn three_servers_elect_serve_lose_their_leader_and_agree() {
+    let mut ensemble = Trio::start("kill-leader");
+    let (leader, followers) = ensemble.wait_for_leader(3);
+    let writer = ensemble.client(followers[0]);
+    writer.create("/a", b"one", CreateMode::Persistent).unwrap();
+    let reader = ensemble.client(followers[1]);
+    reader.sync("/").unwrap();
+    assert_eq!(
+        reader.get("/a", false).unwrap().0.as_deref(),
+        Some(&b"one"[..]),
+        "a write on a follower is read on another"
+    );
+
+    ensemble.kill(leader);
+    let (second, _) = ensemble.wait_for_leader(2);
+    assert_ne!(second, leader);
+    let client = ensemble.client(second);
+    for n in 0..50 {
+        client.create(&format!("/n{n}"), b"", CreateMode::Persistent).unwrap();
+    }
+    ensemble.start_again(leader);
+    ensemble.wait_for_leader(3);
+    let late = ensemble.client(leader);
+    late.sync("/").unwrap();
+    assert_eq!(late.get("/n49", false).unwrap().0.as_deref(), Some(&b""[..]), "it has what was written without it");
+    let trees: Vec<BTreeMap<String, Vec<u8>>> = (1..=3).map(|id| tree(&ensemble.client(id))).collect();
+    assert_eq!(trees[0], trees[1]);
+    assert_eq!(trees[1], trees[2]);
+    assert!(trees[0].len() > 50);
+    ensemble.stop();
+}
+
+#[test]
+fn a_server_that_lost_its_data_is_given_a_snapshot() {
+    let mut ensemble = Trio::start("snapshot");
+    let (leader, followers) = ensemble.wait_for_leader(3);
+    let client = ensemble.client(leader);
+    for n in 0..600 {
+        client.create(&format!("/n{n}"), [7; 100], CreateMode::Persistent).unwrap();
+    }
+    let poor = followers[0];
+    ensemble.kill(poor);
+    std::fs::remove_dir_all(ensemble.data(poor).join("version-2")).unwrap();
+    ensemble.start_again(poor);
+    ensemble.wait_for_leader(3);
+    let late = ensemble.client(poor);
+    late.sync("/").unwrap();
+    assert_eq!(tree(&late), tree(&client));
+    // It is on its disk, too.
+    ensemble.kill(poor);
+    ensemble.start_again(poor);
+    ensemble.wait_for_leader(3);
+    assert_eq!(tree(&ensemble.client(poor)), tree(&client));
+    ensemble.stop();
+}
+
+#[test]
+fn without_a_quorum_nobody_is_served_and_commands_say_so() {
+    let mut ensemble = Trio::start("no-quorum");
+    let (leader, followers) = ensemble.wait_for_leader(3);
+    ensemble.kill(followers[0]);
+    ensemble.kill(leader);
+    let alone = followers[1];
+    eventually("it knows that it is alone", || ensemble.ask(alone, "srvr").contains("not currently serving"));
+    assert_eq!(ensemble.ask(alone, "ruok"), "imok");
+    assert_eq!(ensemble.ask(alone, "isro"), "null");
+    ensemble.start_again(leader);
+    ensemble.wait_for_leader(2);
+    let text = ensemble.ask(alone, "conf");
+    assert!(text.contains("membership: \nserver.1=127.0.0.1:") && text.contains("peerType=0\n"), "{text}");
+    ensemble.stop();
+}

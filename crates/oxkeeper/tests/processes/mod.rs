@@ -1,0 +1,189 @@
+//! Server processes on free ports, in a directory that is gone when the test ends.
+#![allow(dead_code)]
+
+use oxkeeper_client::{Client, Options};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        let dir = std::env::temp_dir().join(format!("oxkeeper-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Scratch(dir)
+    }
+}
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // The directory may be gone; there is nothing to be done about it here.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Ports that were free a moment ago, all different.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+}
+
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// What a four-letter word is answered; nothing where nobody answers.
+pub fn ask(port: u16, word: &str) -> String {
+    let mut text = String::new();
+    if let Ok(mut socket) = TcpStream::connect(("127.0.0.1", port)) {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        // The server may end at any moment: then there is no answer.
+        let _ = socket.write_all(word.as_bytes()).and_then(|()| socket.read_to_string(&mut text));
+    }
+    text
+}
+
+pub fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn signal(child: &Child, signal: i32) {
+    let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Servers 1, 2 and 3.
+pub struct Trio {
+    scratch: Scratch,
+    ports: Vec<u16>,
+    children: BTreeMap<usize, Child>,
+}
+
+impl Trio {
+    pub fn start(name: &str) -> Trio {
+        let (scratch, ports) = (Scratch::new(name), free_ports(9));
+        let mut trio = Trio { scratch, ports, children: BTreeMap::new() };
+        for id in 1..=3 {
+            std::fs::create_dir_all(trio.data(id)).unwrap();
+            std::fs::write(trio.data(id).join("myid"), format!("{id}\n")).unwrap();
+            let mut text = format!(
+                "tickTime=2000\ninitLimit=10\nsyncLimit=5\npreAllocSize=64\nclientPort={}\nclientPortAddress=127.0.0.1\n\
+                 4lw.commands.whitelist=*\ndataDir={}\n",
+                trio.port(id),
+                trio.data(id).display()
+            );
+            for other in 1..=3 {
+                let (quorum, election) = (trio.ports[2 + other], trio.ports[5 + other]);
+                text.push_str(&format!("server.{other}=127.0.0.1:{quorum}:{election}\n"));
+            }
+            std::fs::write(trio.config(id), text).unwrap();
+        }
+        (1..=3).for_each(|id| trio.start_again(id));
+        trio
+    }
+    pub fn port(&self, id: usize) -> u16 {
+        self.ports[id - 1]
+    }
+    pub fn data(&self, id: usize) -> PathBuf {
+        self.scratch.0.join(format!("data{id}"))
+    }
+    fn config(&self, id: usize) -> PathBuf {
+        self.scratch.0.join(format!("zoo{id}.cfg"))
+    }
+    pub fn start_again(&mut self, id: usize) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.scratch.0.join(format!("log{id}")));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
+        command.arg("server").arg(self.config(id)).stdout(Stdio::null()).stderr(log.unwrap());
+        command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+        self.children.insert(id, command.spawn().unwrap());
+    }
+    pub fn kill(&mut self, id: usize) {
+        let mut child = self.children.remove(&id).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    /// All end in order.
+    pub fn stop(&mut self) {
+        for (id, mut child) in std::mem::take(&mut self.children) {
+            signal(&child, 15);
+            assert_eq!(wait(&mut child).code(), Some(0), "server {id}");
+        }
+    }
+    pub fn ask(&self, id: usize, word: &str) -> String {
+        ask(self.port(id), word)
+    }
+    pub fn mode(&self, id: usize) -> Option<String> {
+        self.ask(id, "srvr").lines().find_map(|line| line.strip_prefix("Mode: ")).map(str::to_owned)
+    }
+    /// Waits until so many servers serve, one of them as the leader.
+    pub fn wait_for_leader(&self, serving: usize) -> (usize, Vec<usize>) {
+        let mut found = None;
+        eventually("one leads and the others follow", || {
+            let modes: Vec<(usize, String)> = (1..=3).filter_map(|id| Some((id, self.mode(id)?))).collect();
+            let of =
+                |wanted: &str| modes.iter().filter(|(_, mode)| mode == wanted).map(|(id, _)| *id).collect::<Vec<_>>();
+            let (leaders, followers) = (of("leader"), of("follower"));
+            let there = leaders.len() == 1 && followers.len() + 1 == serving;
+            found = there.then(|| (leaders[0], followers));
+            there
+        });
+        found.unwrap()
+    }
+    pub fn client(&self, id: usize) -> Client {
+        Client::connect(&format!("127.0.0.1:{}", self.port(id)), Options::default()).unwrap()
+    }
+}
+
+impl Drop for Trio {
+    fn drop(&mut self) {
+        for child in self.children.values_mut() {
+            // The test has failed; what is left of it must go.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for id in 1..=3 {
+                let log = std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default();
+                eprintln!("---- server {id}\n{log}");
+            }
+        }
+    }
+}
+
+/// Every path with its data, but for what a server keeps about itself.
+pub fn tree(client: &Client) -> BTreeMap<String, Vec<u8>> {
+    let (mut all, mut open) = (BTreeMap::new(), vec!["/".to_owned()]);
+    while let Some(path) = open.pop() {
+        let (data, _) = client.get(&path, false).unwrap();
+        for child in client.children(&path, false).unwrap().0 {
+            let parent = if path == "/" { "" } else { &path };
+            open.push(format!("{parent}/{child}"));
+        }
+        all.insert(path, data.unwrap_or_default());
+    }
+    all
+}
+
+/// Whether a path is there.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
