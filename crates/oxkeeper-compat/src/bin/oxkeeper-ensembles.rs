@@ -210,6 +210,7 @@ fn layout(args: &Args, members: &str) -> Result<Layout, String> {
 fn run_with(args: &Args) -> Result<ExitCode, String> {
     let mut layout = layout(args, "ours,ours,ours")?;
     layout.snap_count = 100_000;
+    layout.extra.push("reconfigEnabled=true".into());
     layout.reaper_interval_ms = u32::try_from(args.number("reaper", 3_600_000)?).map_err(|e| e.to_string())?;
     if args.command.is_empty() {
         return Err("with: a command behind --".into());
