@@ -353,7 +353,7 @@ const WITHOUT_EFFECT_YET: &str = "\
     oraclePath pathStats.delay pathStats.enabled pathStats.initialDelay pathStats.maxDepth pathStats.sampleRate \
     pathStats.slotCapacity pathStats.slotDuration pathStats.topPathMax portUnification quorum.auth.enableSasl \
     quorum.auth.kerberos.servicePrincipal quorum.auth.learner.saslLoginContext quorum.auth.learnerRequireSasl \
-    quorum.auth.server.saslLoginContext quorum.auth.serverRequireSasl readonlymode.enabled \
+    quorum.auth.server.saslLoginContext quorum.auth.serverRequireSasl \
     request_throttler.shutdownTimeout requireKerberosConfig sasl.serverconfig secureClientPort \
     secureClientPortAddress security.auth_to_local ssl.allowReverseDnsLookup ssl.authProvider ssl.ciphersuites \
     ssl.clientAuth ssl.clientHostnameVerification ssl.crl ssl.enabledProtocols ssl.handshakeDetectionTimeoutMillis \
