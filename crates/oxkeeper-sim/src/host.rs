@@ -458,7 +458,7 @@ fn snapshot_options() -> SnapshotOptions {
     SnapshotOptions::default()
 }
 fn log_options() -> LogOptions {
-    LogOptions { preallocate_bytes: 64 << 10, ..LogOptions::default() }
+    LogOptions { preallocate_bytes: 16 << 10, ..LogOptions::default() }
 }
 fn recover_options(options: &RunOptions) -> RecoverOptions {
     RecoverOptions { tree: tree_options(options), epochs: options.servers() > 1, ..RecoverOptions::default() }

@@ -14,6 +14,8 @@ pub struct NodeVersion {
     pub data: Option<Vec<u8>>,
     pub acl: Vec<Acl>,
     pub stat: StatPersisted,
+    /// How many nodes are right below.
+    pub children: i32,
 }
 
 /// What a committed transaction did, for watches. The root's path is "/".
@@ -68,8 +70,9 @@ impl Model {
             digest: 0,
             last: Zxid::ZERO,
         };
-        for key in ["", path::SYSTEM, path::QUOTA, path::CONFIG] {
-            let node = NodeVersion { data: Some(Vec::new()), acl: acl::open_acl(), stat: StatPersisted::default() };
+        for (key, children) in [("", 1), (path::SYSTEM, 2), (path::QUOTA, 0), (path::CONFIG, 0)] {
+            let stat = StatPersisted::default();
+            let node = NodeVersion { data: Some(Vec::new()), acl: acl::open_acl(), stat, children };
             model.put(key, Zxid::ZERO, Some(node));
         }
         model.digests.insert(Zxid::ZERO, model.digest);
@@ -98,8 +101,7 @@ impl Model {
     /// The stat that a client sees as of `at`.
     pub fn stat(&self, path: &str, at: Zxid) -> Option<Stat> {
         let node = self.node(path, at)?;
-        let children = self.children(path, at).len() as i32;
-        let s = node.stat;
+        let (children, s) = (node.children, node.stat);
         Some(Stat {
             czxid: s.czxid,
             mzxid: s.mzxid,
@@ -242,6 +244,7 @@ impl Model {
             parent.stat.cversion = cversion;
             parent.stat.pzxid = h.zxid;
         }
+        parent.children += 1;
         self.put(&parent_key, h.zxid, Some(parent.clone()));
         let stat = StatPersisted {
             czxid: h.zxid,
@@ -252,7 +255,7 @@ impl Model {
             ephemeral_owner: owner,
             ..StatPersisted::default()
         };
-        let node = NodeVersion { data: data.map(<[u8]>::to_vec), acl: acl.to_vec(), stat };
+        let node = NodeVersion { data: data.map(<[u8]>::to_vec), acl: acl.to_vec(), stat, children: 0 };
         self.put(path, h.zxid, Some(node));
         self.change(ChangeKind::Created, h.zxid, path);
         self.change(ChangeKind::ChildrenChanged, h.zxid, &parent_key);
@@ -264,12 +267,14 @@ impl Model {
         if self.current(path).is_none() {
             return Err(format!("{path} is deleted and is not there"));
         }
-        if let Some(child) = self.children(path, h.zxid).first() {
-            return Err(format!("{path} is deleted while it has the child {child}"));
+        if self.current(path).is_some_and(|node| node.children > 0) {
+            let child = self.children(path, h.zxid);
+            return Err(format!("{path} is deleted while it has the children {child:?}"));
         }
         let mut parent = self.current(&parent_key).ok_or_else(|| format!("{path} has no parent"))?;
         let parent = Rc::make_mut(&mut parent);
         parent.stat.pzxid = parent.stat.pzxid.max(h.zxid);
+        parent.children -= 1;
         self.put(&parent_key, h.zxid, Some(parent.clone()));
         self.put(path, h.zxid, None);
         self.change(ChangeKind::Deleted, h.zxid, path);

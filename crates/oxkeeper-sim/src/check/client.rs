@@ -7,12 +7,26 @@ use oxkeeper_client::core::call::Reply;
 use oxkeeper_proto::jute::{Reader, read_stat};
 use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_types::{ErrorCode, SessionId, Stat, Zxid};
+use std::fmt;
+
+/// Put into words only where a rule was broken.
+struct Who<'a> {
+    client: usize,
+    session: SessionId,
+    asked: &'a Asked,
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} (session {}), {:?}", self.client + 1, self.session, self.asked)
+    }
+}
 
 impl Checks {
     /// An answer. `seen` is the latest zxid that this session has seen before.
     pub fn on_reply(&mut self, client: usize, session: SessionId, seen: Zxid, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
-        let who = format!("client {} (session {session}), {:?}", client + 1, pending.asked);
+        let who = Who { client, session, asked: &pending.asked };
         if error == ErrorCode::SessionExpired.number() || error == ErrorCode::SessionMoved.number() {
             return;
         }
@@ -37,7 +51,7 @@ impl Checks {
         }
     }
 
-    fn on_write(&mut self, who: &str, session: SessionId, pending: &Pending, reply: &Reply) {
+    fn on_write(&mut self, who: &Who, session: SessionId, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
         self.counts.writes_acked += 1;
         let Some(entry) = self.committed.get(&zxid) else {
@@ -63,7 +77,7 @@ impl Checks {
         }
     }
 
-    fn on_read(&mut self, who: &str, pending: &Pending, reply: &Reply) {
+    fn on_read(&mut self, who: &Who, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
         if zxid > self.model.last {
             return self.fail("ReadUncommitted", format!("{who} reads at {zxid}; nothing is delivered there"));
