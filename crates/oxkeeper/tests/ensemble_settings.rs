@@ -4,7 +4,6 @@ mod processes;
 
 use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, Options};
 use processes::*;
-use std::path::Path;
 use std::time::Duration;
 
 fn connect(port: u16, options: Options) -> Result<Client, ClientError> {
@@ -36,39 +35,58 @@ fn names_are_members_too_and_one_that_cannot_be_looked_up_is_a_server_that_is_do
     trio.stop();
 }
 
-/// The lines of members go to a file of their own, this server's with its client address.
-fn with_dynamic_file(id: usize, text: &str, dir: &Path) -> String {
-    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-    let client = format!(";{}:{}", value("clientPortAddress="), value("clientPort="));
-    let own = format!("server.{id}=");
-    let (mut members, mut rest) = (String::new(), String::new());
-    for line in text.lines() {
-        if line.starts_with(&own) {
-            members.push_str(&format!("{line}{client}\n"));
-        } else if line.starts_with("server.") {
-            members.push_str(&format!("{line}\n"));
-        } else if !line.starts_with("clientPort") {
-            rest.push_str(&format!("{line}\n"));
-        }
-    }
-    let file = dir.join(format!("zoo{id}.cfg.dynamic"));
-    std::fs::write(&file, members).unwrap();
-    format!("# ours\n{rest}dynamicConfigFile={}\n", file.display())
+/// The members stand in a file of their own, with the addresses for clients.
+fn with_dynamic_file(id: usize, text: &str, trio: &Trio) -> String {
+    let file = trio.dir().join(format!("zoo{id}.cfg.dynamic"));
+    let lines = (1..=3).map(|n| format!("server.{n}={};127.0.0.1:{}\n", trio.member(n), trio.port(n)));
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let moved = |line: &&str| !line.starts_with("server.") && !line.starts_with("clientPort");
+    let rest: Vec<&str> = text.lines().filter(moved).collect();
+    format!("# ours\n{}\ndynamicConfigFile={}\n", rest.join("\n"), file.display())
+}
+
+fn listed(trio: &Trio) -> String {
+    let line = |id| format!("server.{id}={}:participant;127.0.0.1:{}\n", trio.member(id), trio.port(id));
+    (1..=3).map(line).collect()
 }
 
 #[test]
 fn members_stand_in_a_file_of_their_own_which_is_left_alone() {
-    let mut trio = Trio::new("dynamic", |id, text, dir| with_dynamic_file(id, &text, dir));
+    let mut trio = Trio::new("dynamic", |id, text, trio| with_dynamic_file(id, &text, trio));
     let before: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
     (1..=3).for_each(|id| trio.start_again(id));
     let (leader, _) = trio.wait_for_leader(3);
-    let text = config_node(&trio.client(leader));
-    let own = format!("server.{leader}={}:participant;127.0.0.1:{}", trio.member(leader), trio.port(leader));
-    assert!(text.lines().any(|line| line == own) && text.ends_with("version=0"), "{text}");
+    assert_eq!(config_node(&trio.client(leader)), format!("{}version=0", listed(&trio)));
     trio.stop();
     // Without reconfigEnabled nothing of it is written, as in the reference.
     let after: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
     assert_eq!(after, before);
+}
+
+#[test]
+fn with_reconfig_enabled_the_list_gets_a_version_and_a_file_that_the_next_start_reads() {
+    let mut trio =
+        Trio::new("versions", |id, text, trio| with_dynamic_file(id, &text, trio) + "reconfigEnabled=true\n");
+    let before: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(3);
+    let named = config_node(&trio.client(leader));
+    let version = named.lines().last().unwrap().strip_prefix("version=").unwrap().to_owned();
+    assert!(version.ends_with("00000000") && version != "00000000", "an epoch's first zxid, got {version}");
+    for id in 1..=3 {
+        let file = format!("{}.dynamic.{version}", trio.config(id).display());
+        let pointer = format!("dynamicConfigFile={file}\n");
+        let text = || std::fs::read_to_string(trio.config(id)).unwrap();
+        eventually("the pointer to the list", || text().ends_with(&pointer));
+        let (kept, _) = before[id - 1].split_once("dynamicConfigFile=").unwrap();
+        assert_eq!(text(), format!("{kept}reconfigEnabled=true\n{pointer}"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), listed(&trio).trim_end());
+    }
+    trio.stop();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(3);
+    assert!(config_node(&trio.client(leader)).ends_with(&format!("version={version}")));
+    trio.stop();
 }
 
 #[test]

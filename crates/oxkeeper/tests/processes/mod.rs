@@ -204,9 +204,9 @@ impl Trio {
         (1..=3).for_each(|id| trio.start_again(id));
         trio
     }
-    /// Nothing is started yet. `edit` is given the id of a server, its configuration and the directory of all, and answers with
-    /// the configuration that is written.
-    pub fn new(name: &str, edit: impl Fn(usize, String, &Path) -> String) -> Trio {
+    /// Nothing is started yet. `edit` is given the id of a server and its configuration, and answers with the one that
+    /// is written.
+    pub fn new(name: &str, edit: impl Fn(usize, String, &Trio) -> String) -> Trio {
         let (scratch, ports) = (Scratch::new(name), free_ports(9));
         let trio = Trio { scratch, ports, children: BTreeMap::new() };
         for id in 1..=3 {
@@ -221,7 +221,7 @@ impl Trio {
             for other in 1..=3 {
                 text.push_str(&format!("server.{other}={}\n", trio.member(other)));
             }
-            std::fs::write(trio.config(id), edit(id, text, &trio.scratch.0)).unwrap();
+            std::fs::write(trio.config(id), edit(id, text, &trio)).unwrap();
         }
         trio
     }
@@ -232,6 +232,9 @@ impl Trio {
     /// What a server has said so far.
     pub fn log(&self, id: usize) -> String {
         std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default()
+    }
+    pub fn dir(&self) -> &Path {
+        &self.scratch.0
     }
     pub fn port(&self, id: usize) -> u16 {
         self.ports[id - 1]
