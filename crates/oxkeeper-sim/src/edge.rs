@@ -20,8 +20,10 @@ impl World {
     fn index_of(&self, server: ServerId) -> Option<usize> {
         self.hosts.iter().position(|host| host.id == server)
     }
+    /// Whether a dial gets through.
     fn reachable(&self, from: Node, to: Node) -> bool {
-        !self.net.is_cut(from, to) && !self.net.is_cut(to, from)
+        let known = self.hosts.get(to).is_none_or(|host| !host.misaddressed);
+        known && !self.net.is_cut(from, to) && !self.net.is_cut(to, from)
     }
 
     pub(crate) fn dial_leader(&mut self, h: usize, leader: ServerId) {

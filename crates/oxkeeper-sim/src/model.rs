@@ -98,6 +98,13 @@ impl Model {
             .collect()
     }
 
+    /// How many nodes there are below a path, at any depth.
+    pub fn descendants(&self, path: &str, at: Zxid) -> i32 {
+        let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
+        let below = self.nodes.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+        below.filter(|(key, _)| self.node(key, at).is_some()).count() as i32
+    }
+
     /// The stat that a client sees as of `at`.
     pub fn stat(&self, path: &str, at: Zxid) -> Option<Stat> {
         let node = self.node(path, at)?;
@@ -110,7 +117,8 @@ impl Model {
             version: s.version,
             cversion: s.cversion * 2 - children,
             aversion: s.aversion,
-            ephemeral_owner: if s.ephemeral_owner == CONTAINER_OWNER { 0 } else { s.ephemeral_owner },
+            // Containers and nodes with a TTL have marks there that clients do not see; sessions here are positive.
+            ephemeral_owner: s.ephemeral_owner.max(0),
             data_length: node.data.as_ref().map_or(0, Vec::len) as i32,
             num_children: children,
             pzxid: s.pzxid,
@@ -127,6 +135,12 @@ impl Model {
     }
     pub fn ephemerals_of(&self, session: SessionId) -> Vec<String> {
         self.paths().filter(|(_, n)| n.stat.ephemeral_owner == session.0).map(|(p, _)| p.to_string()).collect()
+    }
+
+    /// The same as of `at`, sorted.
+    pub fn ephemerals_at(&self, session: SessionId, at: Zxid) -> Vec<String> {
+        let owned = |key: &str| self.node(key, at).is_some_and(|node| node.stat.ephemeral_owner == session.0);
+        self.nodes.keys().filter(|key| owned(key)).cloned().collect()
     }
 
     /// Applies a committed transaction. An error text tells what no committed transaction may do.
