@@ -3,11 +3,12 @@
 
 use oxkeeper_client::{Client, Options};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +20,16 @@ impl Scratch {
         let dir = std::env::temp_dir().join(format!("oxkeeper-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         Scratch(dir)
+    }
+    /// The configuration of a server for itself, on a port that the system picks.
+    pub fn config(&self, lines: &str) -> PathBuf {
+        let (path, data) = (self.0.join("zoo.cfg"), self.0.join("data"));
+        let text = format!(
+            "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\ndataDir={}\n{lines}\n",
+            data.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        path
     }
 }
 impl Drop for Scratch {
@@ -76,7 +87,7 @@ pub fn ask(port: u16, word: &str) -> String {
     text
 }
 
-pub fn wait(child: &mut Child) -> std::process::ExitStatus {
+pub fn wait(child: &mut Child) -> ExitStatus {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -93,6 +104,91 @@ pub fn wait(child: &mut Child) -> std::process::ExitStatus {
 pub fn signal(child: &Child, signal: i32) {
     let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
     assert!(sent.success());
+}
+
+/// `oxkeeper server` with these arguments, its log on a pipe.
+pub fn server(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
+    command.arg("server").args(arguments);
+    as_server(command)
+}
+
+/// Whatever it runs: what a server says goes to a pipe, and nothing of our own surroundings reaches it.
+pub fn as_server(mut command: Command) -> Command {
+    command.stderr(Stdio::piped()).stdout(Stdio::null());
+    command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+    command
+}
+
+/// A server for itself that serves. What it says is read on, so that the pipe never fills.
+pub struct Single {
+    pub child: Child,
+    pub port: u16,
+    said: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Single {
+    pub fn start(config: &Path) -> Single {
+        Single::of(server(&[config.to_str().unwrap()]))
+    }
+    /// Waits for its port.
+    pub fn of(mut command: Command) -> Single {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut before = Vec::new();
+        let port = loop {
+            let Some(line) = lines.next() else {
+                // It has ended, or will: nobody reads on.
+                let _ = child.kill();
+                panic!("no port, and {}: {before:?}", child.wait().unwrap());
+            };
+            if let Some((_, address)) = line.split_once("binding to port ") {
+                break address.trim().rsplit_once(':').unwrap().1.parse().unwrap();
+            }
+            before.push(line);
+        };
+        let said = Arc::new(Mutex::new(before));
+        let reader = {
+            let said = said.clone();
+            std::thread::spawn(move || lines.for_each(|line| said.lock().unwrap().push(line)))
+        };
+        Single { child, port, said, reader: Some(reader) }
+    }
+    /// The lines so far, without the one that names the port.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+    pub fn client(&self) -> Client {
+        Client::connect(&format!("127.0.0.1:{}", self.port), Options::default()).unwrap()
+    }
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+    /// Waits until it ends: its status, and all it said.
+    pub fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let status = wait(&mut self.child);
+        self.reader.take().unwrap().join().unwrap();
+        (status, self.said())
+    }
+    /// Asks it to end in order.
+    pub fn stop(self) -> Vec<String> {
+        signal(&self.child, 15);
+        let (status, said) = self.end();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+        said
+    }
+}
+
+impl Drop for Single {
+    fn drop(&mut self) {
+        // It may have ended; whoever wanted to know has seen that already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
 }
 
 /// Servers 1, 2 and 3.
@@ -160,9 +256,8 @@ impl Trio {
     }
     pub fn start_again(&mut self, id: usize) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.scratch.0.join(format!("log{id}")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
-        command.arg("server").arg(self.config(id)).stdout(Stdio::null()).stderr(log.unwrap());
-        command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+        let mut command = server(&[self.config(id).to_str().unwrap()]);
+        command.stderr(log.unwrap());
         self.children.insert(id, command.spawn().unwrap());
     }
     pub fn kill(&mut self, id: usize) {
