@@ -285,7 +285,7 @@ impl World {
 
     /// Passes a point of a server's work. True where the process ends here, because a fault was set on it.
     pub(crate) fn point(&mut self, h: usize, name: &'static str) -> bool {
-        *self.points.entry(name).or_default() += 1;
+        self.points.entry(name.as_ptr() as usize).or_insert((name, 0)).1 += 1;
         let Some((armed, left)) = &mut self.hosts[h].armed else { return false };
         if *armed != name {
             return false;

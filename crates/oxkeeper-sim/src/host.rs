@@ -101,6 +101,8 @@ pub struct Host {
     pub disk_full: bool,
     /// Connections of a machine that lost its power: their other ends hear of it when it is back.
     pub silent: Vec<(ConnKey, Side)>,
+    /// Nobody can dial it.
+    pub misaddressed: bool,
 }
 
 /// What waits for the disk, in order.
@@ -228,6 +230,7 @@ impl Host {
             armed: None,
             disk_full: false,
             silent: Vec::new(),
+            misaddressed: false,
         };
         host.replace_disk(FaultDisk::new());
         host
@@ -458,7 +461,7 @@ fn snapshot_options() -> SnapshotOptions {
     SnapshotOptions::default()
 }
 fn log_options() -> LogOptions {
-    LogOptions { preallocate_bytes: 64 << 10, ..LogOptions::default() }
+    LogOptions { preallocate_bytes: 16 << 10, ..LogOptions::default() }
 }
 fn recover_options(options: &RunOptions) -> RecoverOptions {
     RecoverOptions { tree: tree_options(options), epochs: options.servers() > 1, ..RecoverOptions::default() }

@@ -1,11 +1,12 @@
 //! A whole cluster in one thread, from one seed: the production replica, storage and client core over simulated links, disks
 //! and clocks, with faults, and with checkers that look at every step. How to use it: `docs/SIMULATION.md`.
 //!
-//! Reading order: [`run`] (the phases of a run), [`world`] (the queue of events), [`host`] and `dispatch` (a server),
+//! Reading order: [`run`] (the phases of a run), [`world`] (the queue of events), [`host`], `dispatch` and `edge` (a server),
 //! [`workload`] (clients), [`fault`], [`check`].
 
 pub mod check;
 mod dispatch;
+mod edge;
 pub mod fault;
 pub mod host;
 pub mod model;

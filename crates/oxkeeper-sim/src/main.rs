@@ -27,6 +27,9 @@ struct Arguments {
     /// Numbers of faults to leave out, as a shrunk run prints them.
     #[arg(long, value_delimiter = ',')]
     without: Vec<usize>,
+    /// Requests and faults as when the simulator was new: for the first seeds that are named in `docs/SIMULATION.md`.
+    #[arg(long)]
+    early: bool,
     /// So many voting servers, whatever the seed says.
     #[arg(long)]
     voters: Option<usize>,
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
 fn options(seed: u64, arguments: &Arguments) -> RunOptions {
     let mut options = RunOptions::of_seed(seed);
     options.faults_skipped = arguments.without.clone();
+    options.early = arguments.early;
     options.planted = arguments.plant.as_deref().map(|name| {
         Bug::of_name(name).unwrap_or_else(|| {
             let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
@@ -226,6 +230,9 @@ fn many(arguments: &Arguments) -> ExitCode {
             let (sender, start) = (sender.clone(), arguments.start + n);
             let end = arguments.start + arguments.seeds;
             let (jobs, mut extra) = (arguments.jobs.max(1), Vec::new());
+            if arguments.early {
+                extra.push("--early".to_string());
+            }
             if arguments.twice {
                 extra.push("--twice".to_string());
             }

@@ -14,6 +14,8 @@ pub struct NodeVersion {
     pub data: Option<Vec<u8>>,
     pub acl: Vec<Acl>,
     pub stat: StatPersisted,
+    /// How many nodes are right below.
+    pub children: i32,
 }
 
 /// What a committed transaction did, for watches. The root's path is "/".
@@ -68,8 +70,9 @@ impl Model {
             digest: 0,
             last: Zxid::ZERO,
         };
-        for key in ["", path::SYSTEM, path::QUOTA, path::CONFIG] {
-            let node = NodeVersion { data: Some(Vec::new()), acl: acl::open_acl(), stat: StatPersisted::default() };
+        for (key, children) in [("", 1), (path::SYSTEM, 2), (path::QUOTA, 0), (path::CONFIG, 0)] {
+            let stat = StatPersisted::default();
+            let node = NodeVersion { data: Some(Vec::new()), acl: acl::open_acl(), stat, children };
             model.put(key, Zxid::ZERO, Some(node));
         }
         model.digests.insert(Zxid::ZERO, model.digest);
@@ -95,11 +98,17 @@ impl Model {
             .collect()
     }
 
+    /// How many nodes there are below a path, at any depth.
+    pub fn descendants(&self, path: &str, at: Zxid) -> i32 {
+        let prefix = if path == "/" { "/".to_string() } else { format!("{path}/") };
+        let below = self.nodes.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+        below.filter(|(key, _)| self.node(key, at).is_some()).count() as i32
+    }
+
     /// The stat that a client sees as of `at`.
     pub fn stat(&self, path: &str, at: Zxid) -> Option<Stat> {
         let node = self.node(path, at)?;
-        let children = self.children(path, at).len() as i32;
-        let s = node.stat;
+        let (children, s) = (node.children, node.stat);
         Some(Stat {
             czxid: s.czxid,
             mzxid: s.mzxid,
@@ -108,7 +117,8 @@ impl Model {
             version: s.version,
             cversion: s.cversion * 2 - children,
             aversion: s.aversion,
-            ephemeral_owner: if s.ephemeral_owner == CONTAINER_OWNER { 0 } else { s.ephemeral_owner },
+            // Containers and nodes with a TTL have marks there that clients do not see; sessions here are positive.
+            ephemeral_owner: s.ephemeral_owner.max(0),
             data_length: node.data.as_ref().map_or(0, Vec::len) as i32,
             num_children: children,
             pzxid: s.pzxid,
@@ -125,6 +135,12 @@ impl Model {
     }
     pub fn ephemerals_of(&self, session: SessionId) -> Vec<String> {
         self.paths().filter(|(_, n)| n.stat.ephemeral_owner == session.0).map(|(p, _)| p.to_string()).collect()
+    }
+
+    /// The same as of `at`, sorted.
+    pub fn ephemerals_at(&self, session: SessionId, at: Zxid) -> Vec<String> {
+        let owned = |key: &str| self.node(key, at).is_some_and(|node| node.stat.ephemeral_owner == session.0);
+        self.nodes.keys().filter(|key| owned(key)).cloned().collect()
     }
 
     /// Applies a committed transaction. An error text tells what no committed transaction may do.
@@ -242,6 +258,7 @@ impl Model {
             parent.stat.cversion = cversion;
             parent.stat.pzxid = h.zxid;
         }
+        parent.children += 1;
         self.put(&parent_key, h.zxid, Some(parent.clone()));
         let stat = StatPersisted {
             czxid: h.zxid,
@@ -252,7 +269,7 @@ impl Model {
             ephemeral_owner: owner,
             ..StatPersisted::default()
         };
-        let node = NodeVersion { data: data.map(<[u8]>::to_vec), acl: acl.to_vec(), stat };
+        let node = NodeVersion { data: data.map(<[u8]>::to_vec), acl: acl.to_vec(), stat, children: 0 };
         self.put(path, h.zxid, Some(node));
         self.change(ChangeKind::Created, h.zxid, path);
         self.change(ChangeKind::ChildrenChanged, h.zxid, &parent_key);
@@ -264,12 +281,14 @@ impl Model {
         if self.current(path).is_none() {
             return Err(format!("{path} is deleted and is not there"));
         }
-        if let Some(child) = self.children(path, h.zxid).first() {
-            return Err(format!("{path} is deleted while it has the child {child}"));
+        if self.current(path).is_some_and(|node| node.children > 0) {
+            let child = self.children(path, h.zxid);
+            return Err(format!("{path} is deleted while it has the children {child:?}"));
         }
         let mut parent = self.current(&parent_key).ok_or_else(|| format!("{path} has no parent"))?;
         let parent = Rc::make_mut(&mut parent);
         parent.stat.pzxid = parent.stat.pzxid.max(h.zxid);
+        parent.children -= 1;
         self.put(&parent_key, h.zxid, Some(parent.clone()));
         self.put(path, h.zxid, None);
         self.change(ChangeKind::Deleted, h.zxid, path);

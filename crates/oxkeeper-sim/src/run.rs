@@ -40,6 +40,8 @@ pub fn run(options: &RunOptions, readable: bool) -> Outcome {
     if let Some(violation) = world.check.violation.clone() {
         world.trace.note(world.now, Who::World, "violation", &[], || violation.to_string());
     }
+    let mut points = BTreeMap::new();
+    world.points.values().for_each(|(name, n)| *points.entry(*name).or_default() += n);
     Outcome {
         options: options.clone(),
         violation: world.check.violation.clone(),
@@ -47,7 +49,7 @@ pub fn run(options: &RunOptions, readable: bool) -> Outcome {
         events: world.trace.events(),
         simulated_us: world.now,
         counts: world.check.counts,
-        points: std::mem::take(&mut world.points),
+        points,
         lines: world.trace.take_lines(),
     }
 }

@@ -37,6 +37,8 @@ pub struct RunOptions {
     pub disk_faults: bool,
     pub network_faults: bool,
     pub crashes: bool,
+    /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
+    pub early: bool,
     /// A bug put in on purpose.
     pub planted: Option<Bug>,
 }
@@ -71,6 +73,7 @@ impl RunOptions {
             disk_faults: r.chance(50),
             network_faults: r.chance(80),
             crashes: r.chance(85),
+            early: false,
             planted: None,
         }
     }
@@ -133,6 +136,7 @@ impl fmt::Display for RunOptions {
             self.commit_log_count
         )?;
         for (on, name) in [
+            (self.early, "early"),
             (self.always_listens, "listens"),
             (self.clock_faults, "clocks"),
             (self.disk_faults, "disks"),

@@ -76,6 +76,8 @@ struct Inode {
     durable: Vec<u8>,
     /// Since the last sync, oldest first.
     pending: Vec<Change>,
+    /// A sync failed: `durable` is more than `pending` behind.
+    diverged: bool,
 }
 
 enum Change {
@@ -143,7 +145,7 @@ impl FaultDisk {
                 Loss::Random(_) => inode.after_power_loss(&mut random),
                 _ => inode.durable.clone(),
             };
-            *inode = Inode { bytes: content.clone(), durable: content, pending: Vec::new() };
+            *inode = Inode { bytes: content.clone(), durable: content, ..Inode::default() };
         }
         state.names = state.durable_names.clone();
         let named: BTreeSet<u64> = state.names.values().copied().collect();
@@ -170,7 +172,7 @@ impl FaultDisk {
     pub fn copy(&self) -> FaultDisk {
         let state = self.lock();
         let content =
-            |inode: &Inode| Inode { bytes: inode.bytes.clone(), durable: inode.bytes.clone(), pending: vec![] };
+            |inode: &Inode| Inode { bytes: inode.bytes.clone(), durable: inode.bytes.clone(), ..Inode::default() };
         let copied = State {
             inodes: state.inodes.iter().map(|(id, inode)| (*id, content(inode))).collect(),
             next_inode: state.next_inode,
@@ -261,6 +263,16 @@ impl Inode {
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         apply_write(&mut self.bytes, offset, bytes);
         self.pending.push(Change::Write { offset, bytes: bytes.to_vec() });
+    }
+
+    /// Only what was changed is copied: files are long and syncs are many.
+    fn sync(&mut self) {
+        if std::mem::take(&mut self.diverged) {
+            self.durable = self.bytes.clone();
+        } else {
+            self.pending.iter().for_each(|change| change.apply_part(&mut self.durable, change.weight()));
+        }
+        self.pending.clear();
     }
 
     fn after_power_loss(&self, random: &mut Random) -> Vec<u8> {
@@ -456,12 +468,14 @@ impl DiskFile for FaultFile {
         let stopped = state.stopped;
         let inode = state.inode(self.id)?;
         match &counted {
-            Ok(()) => inode.durable = inode.bytes.clone(),
+            Ok(()) => inode.sync(),
             Err(_) if stopped => return counted,
             // The pages are clean now and were never written.
-            Err(_) => {}
+            Err(_) => {
+                inode.pending.clear();
+                inode.diverged = true;
+            }
         }
-        inode.pending.clear();
         counted
     }
     fn set_length(&self, length: u64) -> io::Result<()> {

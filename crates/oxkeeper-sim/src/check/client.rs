@@ -4,15 +4,30 @@
 use super::Checks;
 use crate::workload::{Asked, Pending};
 use oxkeeper_client::core::call::Reply;
-use oxkeeper_proto::jute::{Reader, read_stat};
+use oxkeeper_proto::client::{MultiResult, read_multi_results};
+use oxkeeper_proto::jute::{Reader, read_acl_list, read_stat};
 use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_types::{ErrorCode, SessionId, Stat, Zxid};
+use std::fmt;
+
+/// Put into words only where a rule was broken.
+struct Who<'a> {
+    client: usize,
+    session: SessionId,
+    asked: &'a Asked,
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} (session {}), {:?}", self.client + 1, self.session, self.asked)
+    }
+}
 
 impl Checks {
     /// An answer. `seen` is the latest zxid that this session has seen before.
     pub fn on_reply(&mut self, client: usize, session: SessionId, seen: Zxid, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
-        let who = format!("client {} (session {session}), {:?}", client + 1, pending.asked);
+        let who = Who { client, session, asked: &pending.asked };
         if error == ErrorCode::SessionExpired.number() || error == ErrorCode::SessionMoved.number() {
             return;
         }
@@ -37,7 +52,7 @@ impl Checks {
         }
     }
 
-    fn on_write(&mut self, who: &str, session: SessionId, pending: &Pending, reply: &Reply) {
+    fn on_write(&mut self, who: &Who, session: SessionId, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
         self.counts.writes_acked += 1;
         let Some(entry) = self.committed.get(&zxid) else {
@@ -63,7 +78,7 @@ impl Checks {
         }
     }
 
-    fn on_read(&mut self, who: &str, pending: &Pending, reply: &Reply) {
+    fn on_read(&mut self, who: &Who, pending: &Pending, reply: &Reply) {
         let Reply { zxid, error, .. } = *reply;
         if zxid > self.model.last {
             return self.fail("ReadUncommitted", format!("{who} reads at {zxid}; nothing is delivered there"));
@@ -91,11 +106,62 @@ impl Checks {
                 let right = self.model.stat(path, zxid).map(|stat| (self.model.children(path, zxid), Some(stat)));
                 (shown(error, no_node, &told), shown(error, no_node, &right))
             }
-            _ => return,
+            asked => match self.rare_read(who.session, asked, reply) {
+                Some(both) => both,
+                None => return,
+            },
         };
         self.counts.reads_checked += 1;
         if told != right {
             self.fail("Read", format!("{who} at {zxid} is told {told}, the model has {right}"));
+        }
+    }
+}
+
+impl Checks {
+    /// What an answer says and what is right, in words.
+    fn rare_read(&self, session: SessionId, asked: &Asked, reply: &Reply) -> Option<(String, String)> {
+        let (zxid, error, no_node) = (reply.zxid, reply.error, ErrorCode::NoNode.number());
+        let mut r = Reader::unbounded(&reply.body);
+        Some(match asked {
+            Asked::GetAcl { path } => {
+                let told = (error == 0).then(|| (read_acl_list(&mut r).ok().flatten(), read_stat(&mut r).ok()));
+                let right = self.model.node(path, zxid).map(|n| (Some(n.acl.clone()), self.model.stat(path, zxid)));
+                (shown(error, no_node, &told), shown(error, no_node, &right))
+            }
+            Asked::Count { path } => {
+                let told = (error == 0).then(|| r.int().ok());
+                let right = self.model.node(path, zxid).map(|_| Some(self.model.descendants(path, zxid)));
+                (shown(error, no_node, &told), shown(error, no_node, &right))
+            }
+            Asked::Ephemerals { prefix } => {
+                let mut told: Vec<String> =
+                    r.strings().map(|l| l.into_iter().map(|n| n.into_owned()).collect()).unwrap_or_default();
+                told.sort();
+                let mut right = self.model.ephemerals_at(session, zxid);
+                right.retain(|path| path.starts_with(prefix.as_str()));
+                (format!("{error} {told:?}"), format!("0 {right:?}"))
+            }
+            Asked::MultiRead { parts } => {
+                let told = read_multi_results(&mut r).unwrap_or_default().into_iter().map(|result| match result {
+                    MultiResult::GetChildren { mut names } => {
+                        names.sort();
+                        MultiResult::GetChildren { names }
+                    }
+                    other => other,
+                });
+                let right: Vec<MultiResult> = parts.iter().map(|(data, path)| self.part(*data, path, zxid)).collect();
+                (format!("{error} {:?}", told.collect::<Vec<_>>()), format!("0 {right:?}"))
+            }
+            _ => return None,
+        })
+    }
+
+    fn part(&self, data: bool, path: &str, at: Zxid) -> MultiResult {
+        match (self.model.node(path, at), self.model.stat(path, at)) {
+            (Some(node), Some(stat)) if data => MultiResult::GetData { data: node.data.clone(), stat },
+            (Some(_), _) => MultiResult::GetChildren { names: self.model.children(path, at) },
+            _ => MultiResult::Error(ErrorCode::NoNode.number()),
         }
     }
 }
@@ -126,7 +192,7 @@ fn fits(asked: &Asked, entry: &TxnEntry, error: i32) -> bool {
             error == 0 && path == set && with.as_deref() == Some(data)
         }
         (Asked::Delete { path }, Txn::Delete { path: deleted, .. }) => error == 0 && path == deleted,
-        (Asked::SetAcl { path }, Txn::SetAcl { path: set, .. }) => error == 0 && path == set,
+        (Asked::SetAcl { path, list }, Txn::SetAcl { path: set, acl, .. }) => error == 0 && path == set && list == acl,
         (Asked::Multi { parts }, Txn::Multi(txns)) => txns.len() == *parts,
         (Asked::Close, Txn::CloseSession { .. }) => error == 0,
         _ => false,

@@ -43,6 +43,30 @@ impl Checks {
         }
     }
 
+    /// A request of this session, sent at `asked_at`, was answered: the server has heard of it then or later. A learner may lose
+    /// what it has heard for as long as it serves without its leader, which is what the slack stands for.
+    pub fn session_is_alive(&mut self, session: SessionId, timeout_ms: i32, asked_at: u64) {
+        if let Some(slack) = self.expiry_slack_us {
+            let until = (asked_at + timeout_ms as u64 * 1000).saturating_sub(slack);
+            match self.alive.get_mut(&session) {
+                Some(known) => *known = known.map(|known| until.max(known)),
+                None if self.model.closed.contains_key(&session) => {}
+                None => drop(self.alive.insert(session, Some(until))),
+            }
+        }
+    }
+    /// Its client is about to close it.
+    pub fn session_may_end(&mut self, session: SessionId) {
+        self.alive.insert(session, None);
+    }
+    /// A session was closed. Who has asked for that is not in the transaction.
+    pub(super) fn session_ends(&mut self, session: SessionId) {
+        if let Some(until) = self.alive.remove(&session).flatten().filter(|until| *until > self.now) {
+            let text = format!("session {session} ended {} ms too early", (until - self.now) / 1000);
+            self.fail("SessionExpiry", text);
+        }
+    }
+
     /// A client has vanished long ago.
     pub fn session_is_gone(&mut self, client: usize, session: SessionId) {
         if self.model.sessions.contains_key(&session) {

@@ -15,7 +15,7 @@ use crate::model::Model;
 use crate::swarm::RunOptions;
 use bytes::Bytes;
 use oxkeeper_proto::txn::TxnEntry;
-use oxkeeper_types::{Epoch, Zxid};
+use oxkeeper_types::{Epoch, SessionId, Zxid};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -63,6 +63,11 @@ pub struct Checks {
     /// The latest write that any client knows to be done.
     pub acked_max: Zxid,
     is_ensemble: bool,
+    /// Until when, in simulated microseconds, a session may not be ended by a server: what its answers promise. `None`: its
+    /// client has closed it.
+    alive: BTreeMap<SessionId, Option<u64>>,
+    /// What is taken off such a promise; `None` where clocks or pauses make them all void.
+    expiry_slack_us: Option<u64>,
     pub counts: Counts,
 }
 
@@ -92,6 +97,9 @@ impl Checks {
             lives: vec![0; options.servers()],
             acked_max: Zxid::ZERO,
             is_ensemble: options.servers() > 1,
+            alive: BTreeMap::new(),
+            expiry_slack_us: crate::fault::times_are_kept(options)
+                .then(|| options.tick_ms * 1000 * u64::from(options.sync_limit + 2) + 200_000),
             counts: Counts::default(),
         }
     }

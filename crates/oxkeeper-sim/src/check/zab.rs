@@ -18,7 +18,7 @@ use super::{Broadcast, Checks, Leadership};
 use crate::host::Running;
 use bytes::Bytes;
 use oxkeeper_proto::quorum::Packet;
-use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_types::Zxid;
 use oxkeeper_zab::RoleChange;
@@ -197,6 +197,9 @@ impl Checks {
         };
         if let Err(text) = self.model.apply(&entry) {
             self.fail("Model", text);
+        }
+        if let Txn::CloseSession { .. } = entry.txn {
+            self.session_ends(entry.header.session);
         }
         self.counts.delivered += 1;
         self.committed.insert(zxid, entry);

@@ -103,6 +103,20 @@ pub enum Fault {
         target: Target,
         us: u64,
     },
+    /// It starts again under an address that nobody else knows: it reaches others, nobody reaches it.
+    WrongAddress {
+        target: Target,
+        us: u64,
+    },
+    /// Links go one by one and come back in another order.
+    Swizzle {
+        target: Target,
+        seed: u64,
+    },
+    /// One server after the other is stopped and started, as for an upgrade.
+    Rolling {
+        pause_us: u64,
+    },
     /// An observer starts with nothing.
     Wipe {
         server: usize,
@@ -121,6 +135,11 @@ pub enum Fault {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Undo {
     Network,
+    /// One direction of one path.
+    Cut(usize, usize, bool),
+    Address(usize),
+    /// Begins, for once: a server is stopped in its turn.
+    Stop(usize),
     ClockRate(usize),
     DiskSlow(usize),
     DiskFull(usize),
@@ -145,7 +164,7 @@ fn draw(r: &mut Random, options: &RunOptions) -> Fault {
     loop {
         let target = target(r, options);
         let us = r.between(300_000, 8_000_000);
-        let fault = match r.below(24) {
+        let fault = match r.below(if options.early { 24 } else { 27 }) {
             0 => Fault::Kill { target, restart_us: r.between(1_000, 5_000_000) },
             1 | 2 => {
                 let loss = if r.chance(30) { Loss::Everything } else { Loss::Random(r.draw()) };
@@ -172,6 +191,9 @@ fn draw(r: &mut Random, options: &RunOptions) -> Fault {
             20 => Fault::DiskFull { target, us },
             21 if options.observers > 0 => Fault::Wipe { server: options.voters + r.index(options.observers) },
             21 | 22 => Fault::ClientMoves { client: r.index(options.clients) },
+            24 => Fault::WrongAddress { target, us },
+            25 => Fault::Swizzle { target, seed: r.draw() },
+            26 => Fault::Rolling { pause_us: r.between(300_000, 3_000_000) },
             _ => Fault::ClientVanishes { client: r.index(options.clients), politely: r.chance(50), us },
         };
         if allowed(&fault, options) {
@@ -183,9 +205,15 @@ fn draw(r: &mut Random, options: &RunOptions) -> Fault {
 fn allowed(fault: &Fault, options: &RunOptions) -> bool {
     use Fault::*;
     match fault {
-        Kill { .. } | PowerLoss { .. } | PowerLossOfAll { .. } | Failpoint { .. } | Pause { .. } | Wipe { .. } => {
-            options.crashes
-        }
+        Kill { .. }
+        | PowerLoss { .. }
+        | PowerLossOfAll { .. }
+        | Failpoint { .. }
+        | Pause { .. }
+        | Wipe { .. }
+        | Rolling { .. } => options.crashes,
+        WrongAddress { .. } => options.crashes && options.network_faults,
+        Swizzle { .. } => options.network_faults,
         Partition { .. } | Isolate { .. } | OneWay { .. } | Bridge { .. } | Swiss { .. } | Slow { .. } => {
             options.network_faults
         }
@@ -194,6 +222,12 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         DiskSlow { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
         ClientMoves { .. } | ClientVanishes { .. } => true,
     }
+}
+
+/// Whether a server's view of time is everybody's in this run: no clock is off and nothing is held up without being cut.
+pub fn times_are_kept(options: &RunOptions) -> bool {
+    let late = |fault: &Fault| matches!(fault, Fault::Pause { .. } | Fault::Slow { .. } | Fault::DiskSlow { .. });
+    !options.clock_faults && !plan(options).iter().any(|(_, fault)| late(fault))
 }
 
 impl World {
@@ -266,7 +300,23 @@ impl World {
                 self.client_vanishes(client, politely);
                 self.after(us, Event::Undo(Undo::Client(client)));
             }
+            Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
+        }
+    }
+
+    fn swizzle(&mut self, h: usize, seed: u64) {
+        let r = &mut Random::new(seed, "swizzle");
+        let (mut from, mut until) = (0, 4_000_000);
+        let mut others: Vec<usize> = (0..self.hosts.len()).filter(|other| *other != h).collect();
+        while !others.is_empty() {
+            let other = others.swap_remove(r.index(others.len()));
+            from += r.between(10_000, 400_000);
+            for (a, b) in [(h, other), (other, h)] {
+                self.after(from, Event::Undo(Undo::Cut(a, b, true)));
+                self.after(until + r.below(2_000_000), Event::Undo(Undo::Cut(a, b, false)));
+            }
+            until += 100_000;
         }
     }
 
@@ -297,6 +347,18 @@ impl World {
                 self.hosts[h].disk.set_capacity(Some(1));
                 self.hosts[h].disk_full = true;
                 self.after(us, Event::Undo(Undo::DiskFull(h)));
+            }
+            Fault::WrongAddress { target, us } => {
+                let h = self.find(target);
+                self.crash(h, Crash::Killed);
+                self.hosts[h].misaddressed = true;
+                self.restart_after(h, 200_000);
+                self.after(us, Event::Undo(Undo::Address(h)));
+            }
+            Fault::Rolling { pause_us } => {
+                for h in 0..self.hosts.len() {
+                    self.after(pause_us * h as u64, Event::Undo(Undo::Stop(h)));
+                }
             }
             Fault::Wipe { server } => {
                 self.crash(server, Crash::Killed);
@@ -331,6 +393,17 @@ impl World {
         self.trace.note(self.now, Who::World, "undo", &[], || format!("{undo:?}"));
         match undo {
             Undo::Network => self.net.heal(self.now),
+            Undo::Cut(..) | Undo::Stop(_) if self.healed => {}
+            Undo::Cut(a, b, cut) => {
+                self.net.set_cut(a, b, cut);
+                self.net.wake_stalled(self.now);
+            }
+            Undo::Stop(h) => self.stop(Target::Server(h), Crash::Killed, 200_000),
+            Undo::Address(h) if self.hosts[h].misaddressed => {
+                self.hosts[h].misaddressed = false;
+                self.stop(Target::Server(h), Crash::Killed, 200_000);
+            }
+            Undo::Address(_) => {}
             Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
             Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
             Undo::DiskFull(h) => {
@@ -350,6 +423,7 @@ impl World {
             self.undo(Undo::ClockRate(h));
             self.undo(Undo::DiskSlow(h));
             self.undo(Undo::DiskFull(h));
+            self.undo(Undo::Address(h));
             self.hosts[h].armed = None;
             if self.hosts[h].paused {
                 self.at(self.now, Event::Resume(h));

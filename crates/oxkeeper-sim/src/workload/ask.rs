@@ -3,23 +3,69 @@
 use crate::check::Watching;
 use crate::random::Random;
 use oxkeeper_client::core::call::{self, Request};
-use oxkeeper_proto::client::{CheckVersionRequest, CreateRequest, DeleteRequest, MultiOp, SetDataRequest};
+use oxkeeper_proto::client::{
+    CheckVersionRequest, CreateRequest, DeleteRequest, MultiOp, PathWatchRequest, SetDataRequest,
+};
 use oxkeeper_types::{Acl, CreateMode, Id, OpCode, Perms, acl};
 
 /// A request, as the checkers remember it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
-    Create { path: String, data: Vec<u8>, sequential: bool },
-    Set { path: String, data: Vec<u8> },
-    Delete { path: String },
-    SetAcl { path: String },
-    Multi { parts: usize },
-    Sync { path: String },
-    Get { path: String, watch: bool },
-    Exists { path: String, watch: bool },
-    Children { path: String, watch: bool },
-    AddWatch { path: String, recursive: bool },
-    RemoveWatches { path: String },
+    Create {
+        path: String,
+        data: Vec<u8>,
+        sequential: bool,
+    },
+    Set {
+        path: String,
+        data: Vec<u8>,
+    },
+    Delete {
+        path: String,
+    },
+    SetAcl {
+        path: String,
+        list: Vec<Acl>,
+    },
+    Multi {
+        parts: usize,
+    },
+    Sync {
+        path: String,
+    },
+    Get {
+        path: String,
+        watch: bool,
+    },
+    Exists {
+        path: String,
+        watch: bool,
+    },
+    Children {
+        path: String,
+        watch: bool,
+    },
+    AddWatch {
+        path: String,
+        recursive: bool,
+    },
+    RemoveWatches {
+        path: String,
+    },
+    GetAcl {
+        path: String,
+    },
+    /// getAllChildrenNumber
+    Count {
+        path: String,
+    },
+    Ephemerals {
+        prefix: String,
+    },
+    /// getData where true, getChildren where not.
+    MultiRead {
+        parts: Vec<(bool, String)>,
+    },
     Close,
 }
 
@@ -56,8 +102,14 @@ fn any(r: &mut Random) -> String {
     }
 }
 
-/// Draws a request. `watches` is how many the client has: it does not hoard them, nor the numbered nodes that it `made`.
-pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize, made: &mut Vec<String>) -> (Asked, Request) {
+/// Draws a request; `early`: of those that there were at first. `watches` is how many the client has: it does not hoard them, nor the numbered nodes that it `made`.
+pub fn draw(
+    r: &mut Random,
+    (client, number): (usize, u64),
+    watches: usize,
+    made: &mut Vec<String>,
+    early: bool,
+) -> (Asked, Request) {
     if made.len() > 2
         && let Some(path) = made.pop()
     {
@@ -65,6 +117,9 @@ pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize, made: &m
         return (Asked::Delete { path }, request);
     }
     let data = format!("{client}.{number}").into_bytes();
+    if !early && r.chance(14) {
+        return draw_rare(r, data);
+    }
     let watch = watches < 12 && r.chance(35);
     let version = if r.chance(15) { r.below(6) as i32 } else { -1 };
     match r.below(100) {
@@ -83,7 +138,7 @@ pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize, made: &m
             let path = child(r);
             let list = if r.chance(50) { acl::open_acl() } else { vec![Acl::new(Perms::ALL, Id::anyone())] };
             let request = call::set_acl(&path, &list, version).request;
-            (Asked::SetAcl { path }, request)
+            (Asked::SetAcl { path, list }, request)
         }
         44..=50 => multi(r, &data),
         51..=56 => {
@@ -117,6 +172,56 @@ pub fn draw(r: &mut Random, client: usize, number: u64, watches: usize, made: &m
             (Asked::RemoveWatches { path }, request)
         }
     }
+}
+
+/// What a client asks for now and then.
+fn draw_rare(r: &mut Random, data: Vec<u8>) -> (Asked, Request) {
+    match r.below(100) {
+        0..=19 => {
+            // Gone again while the run lasts: the leader looks for such nodes every few seconds.
+            let (path, mode) = match r.below(3) {
+                0 => (format!("{}/t", top(r)), CreateMode::PersistentSequentialWithTtl),
+                _ => (child(r), CreateMode::PersistentWithTtl),
+            };
+            let ttl_ms = r.between(500, 6_000) as i64;
+            let request = call::create_ttl(&path, Some(&data), &acl::open_acl(), mode, ttl_ms).request;
+            (Asked::Create { path, data, sequential: mode.is_sequential() }, request)
+        }
+        20..=29 => {
+            let path = child(r);
+            let perms = if r.chance(60) { Perms::ALL } else { Perms(Perms::READ.0 | Perms::ADMIN.0) };
+            let list = vec![Acl::new(perms, Id::anyone())];
+            let request = call::set_acl(&path, &list, -1).request;
+            (Asked::SetAcl { path, list }, request)
+        }
+        30..=44 => {
+            let path = any(r);
+            let request = call::get_acl(&path).request;
+            (Asked::GetAcl { path }, request)
+        }
+        45..=59 => {
+            let path = if r.chance(20) { "/".to_string() } else { top(r) };
+            let request = call::get_all_children_number(&path).request;
+            (Asked::Count { path }, request)
+        }
+        60..=74 => {
+            let prefix = if r.chance(50) { "/".to_string() } else { top(r) };
+            let request = call::get_ephemerals(&prefix).request;
+            (Asked::Ephemerals { prefix }, request)
+        }
+        75..=95 => {
+            let parts: Vec<(bool, String)> = (0..r.between(1, 4)).map(|_| (r.chance(60), any(r))).collect();
+            let ops: Vec<MultiOp> = parts.iter().map(|(data, path)| read_op(*data, path)).collect();
+            let request = call::multi_read(&ops).request;
+            (Asked::MultiRead { parts }, request)
+        }
+        _ => (Asked::Close, call::raw(OpCode::CloseSession, "", Vec::new()).request),
+    }
+}
+
+fn read_op(data: bool, path: &str) -> MultiOp<'_> {
+    let request = PathWatchRequest { path: path.into(), watch: false };
+    if data { MultiOp::GetData(request) } else { MultiOp::GetChildren(request) }
 }
 
 fn create(r: &mut Random, data: Vec<u8>) -> (Asked, Request) {

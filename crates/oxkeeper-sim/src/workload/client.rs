@@ -26,6 +26,8 @@ pub struct Pending {
     pub acked_before: Zxid,
     /// What a sync before this request has promised to its reads.
     pub synced_before: Zxid,
+    /// Simulated microseconds.
+    pub asked_at: u64,
 }
 
 pub struct Client {
@@ -165,8 +167,14 @@ impl World {
         for _ in 0..room.min(wanted) {
             client.next_ticket += 1;
             let number = client.next_ticket;
-            let (asked, request) = ask::draw(&mut client.random, c, number, client.watches.len(), &mut client.made);
-            let pending = Pending { asked, acked_before: self.check.acked_max, synced_before: client.synced };
+            let (early, watches) = (self.options.early, client.watches.len());
+            let (asked, request) = ask::draw(&mut client.random, (c, number), watches, &mut client.made, early);
+            if asked == Asked::Close {
+                client.abandoned.push(client.session.id());
+                self.check.session_may_end(client.session.id());
+            }
+            let (acked_before, synced_before) = (self.check.acked_max, client.synced);
+            let pending = Pending { asked, acked_before, synced_before, asked_at: self.now };
             self.trace
                 .note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
             client.pending.insert(number, pending);
@@ -248,6 +256,7 @@ impl World {
             format!("{number} at {zxid}, code {error}")
         });
         let seen = client.seen;
+        self.check.session_is_alive(session, client.session.timeout_ms(), pending.asked_at);
         self.check.on_reply(c, session, seen, &pending, reply);
         let client = &mut self.clients[c];
         if zxid > client.seen {
@@ -283,6 +292,8 @@ impl World {
         }
         let client = &mut self.clients[c];
         client.generation += 1;
+        // A client takes its close as done where the connection ends; the list of transactions does not.
+        client.pending.retain(|_, pending| pending.asked != Asked::Close);
         client.session.on_disconnected();
         let last_seen = client.session.last_zxid();
         client.watches.on_disconnected(&self.check.model, last_seen);

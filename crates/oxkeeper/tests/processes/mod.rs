@@ -200,8 +200,15 @@ pub struct Trio {
 
 impl Trio {
     pub fn start(name: &str) -> Trio {
+        let mut trio = Trio::new(name, |_, text, _| text);
+        (1..=3).for_each(|id| trio.start_again(id));
+        trio
+    }
+    /// Nothing is started yet. `edit` is given the id of a server and its configuration, and answers with the one that
+    /// is written.
+    pub fn new(name: &str, edit: impl Fn(usize, String, &Trio) -> String) -> Trio {
         let (scratch, ports) = (Scratch::new(name), free_ports(9));
-        let mut trio = Trio { scratch, ports, children: BTreeMap::new() };
+        let trio = Trio { scratch, ports, children: BTreeMap::new() };
         for id in 1..=3 {
             std::fs::create_dir_all(trio.data(id)).unwrap();
             std::fs::write(trio.data(id).join("myid"), format!("{id}\n")).unwrap();
@@ -212,13 +219,22 @@ impl Trio {
                 trio.data(id).display()
             );
             for other in 1..=3 {
-                let (quorum, election) = (trio.ports[2 + other], trio.ports[5 + other]);
-                text.push_str(&format!("server.{other}=127.0.0.1:{quorum}:{election}\n"));
+                text.push_str(&format!("server.{other}={}\n", trio.member(other)));
             }
-            std::fs::write(trio.config(id), text).unwrap();
+            std::fs::write(trio.config(id), edit(id, text, &trio)).unwrap();
         }
-        (1..=3).for_each(|id| trio.start_again(id));
         trio
+    }
+    /// `host:port:port` of a server, as its line in the configurations has it.
+    pub fn member(&self, id: usize) -> String {
+        format!("127.0.0.1:{}:{}", self.ports[2 + id], self.ports[5 + id])
+    }
+    /// What a server has said so far.
+    pub fn log(&self, id: usize) -> String {
+        std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default()
+    }
+    pub fn dir(&self) -> &Path {
+        &self.scratch.0
     }
     pub fn port(&self, id: usize) -> u16 {
         self.ports[id - 1]
@@ -226,7 +242,7 @@ impl Trio {
     pub fn data(&self, id: usize) -> PathBuf {
         self.scratch.0.join(format!("data{id}"))
     }
-    fn config(&self, id: usize) -> PathBuf {
+    pub fn config(&self, id: usize) -> PathBuf {
         self.scratch.0.join(format!("zoo{id}.cfg"))
     }
     pub fn start_again(&mut self, id: usize) {
@@ -281,8 +297,7 @@ impl Drop for Trio {
         }
         if std::thread::panicking() {
             for id in 1..=3 {
-                let log = std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default();
-                eprintln!("---- server {id}\n{log}");
+                eprintln!("---- server {id}\n{}", self.log(id));
             }
         }
     }
