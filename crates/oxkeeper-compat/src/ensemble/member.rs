@@ -212,6 +212,12 @@ impl Member {
         lines[lines.len().saturating_sub(OUTPUT_LINES_MAX)..].join("\n")
     }
 
+    /// How many lines of its output so far have these words.
+    pub fn times_said(&self, words: &str) -> usize {
+        let text = fs::read(self.dir.join("output")).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().filter(|line| line.contains(words)).count()
+    }
+
     /// Whether these bytes stand in a log file.
     pub fn log_contains(&self, wanted: &[u8]) -> bool {
         let dir = self.data_dir().join("version-2");

@@ -16,6 +16,17 @@ const BEYOND_MEMORY: usize = 700;
 /// What is read in a log file to know that a tail was written there.
 const TAIL: &str = "uncommitted-tail";
 const TAIL_WRITES: usize = 20;
+/// What either kind of server says when it cuts its log.
+const CUT_WORDS: &str = "Truncating log to get in sync with the leader";
+
+/// How a server comes back that has logged what nobody else has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Back {
+    /// Nothing was written meanwhile: its log is cut (TRUNC).
+    Cut,
+    /// There is a newer epoch with writes: it gets a snapshot (SNAP).
+    Replaced,
+}
 
 /// One voter of kind `solo`, two of kind `pair`, and an observer.
 #[derive(Clone, Debug)]
@@ -79,8 +90,8 @@ impl Run {
         self.come_back(4, BEYOND_MEMORY)?;
         told(format!("{} brings others up to date{}", self.name(SOLO), self.synchronisations(SOLO)));
 
-        let leader = self.lose_a_tail(SOLO)?;
-        told(format!("{} lost a tail that nobody had; {} took it back", self.name(SOLO), self.name(leader)));
+        let leader = self.lose_a_tail(SOLO, Back::Cut)?;
+        told(format!("{} logged what nobody had; {} had it cut that off", self.name(SOLO), self.name(leader)));
 
         self.come_back(SOLO, 30)?;
         self.come_back(SOLO, BEYOND_MEMORY)?;
@@ -88,8 +99,8 @@ impl Run {
         told(format!("{} brings {} up to date{}", self.name(leader), self.name(SOLO), self.synchronisations(leader)));
 
         tour(&self.ensemble)?;
-        let next = self.lose_a_tail(leader)?;
-        told(format!("{} leads, too; its lost tail was taken back by {}", self.name(leader), self.name(next)));
+        let next = self.lose_a_tail(leader, Back::Replaced)?;
+        told(format!("{} leads, too; what only it had is gone under {}", self.name(leader), self.name(next)));
 
         self.load(300)?;
         let tree = self.outcome.check(&self.ensemble)?;
@@ -143,7 +154,7 @@ impl Run {
 
     /// The leader logs what nobody else hears of, and is killed. When it is back, that must be gone. Answers with who led
     /// meanwhile.
-    fn lose_a_tail(&mut self, leader: u8) -> Result<u8, EnsembleError> {
+    fn lose_a_tail(&mut self, leader: u8, back: Back) -> Result<u8, EnsembleError> {
         self.ensemble.expect_leader(leader)?;
         let tail = format!("{TAIL}-{}-{}", leader, self.seed);
         let server = self.ensemble.member(leader).address.to_string();
@@ -170,10 +181,22 @@ impl Run {
         logged?;
         drop(client);
         self.ensemble.start_some(&others)?;
-        self.load(30)?;
+        if back == Back::Replaced {
+            self.load(30)?;
+        }
         let next = self.leader()?;
+        let cuts = self.ensemble.member(leader).times_said(CUT_WORDS);
         self.ensemble.member(leader).start()?;
         self.ensemble.wait_serving()?;
+        let cut = self.ensemble.member(leader).times_said(CUT_WORDS) > cuts;
+        if cut != (back == Back::Cut) {
+            let name = self.name(leader);
+            return Err(EnsembleError::Wrong(format!(
+                "{name} came back with its log cut: {cut}\n{}",
+                self.ensemble.state()
+            )));
+        }
+        self.load(30)?;
         let tree = agree(&self.ensemble)?;
         match tree.keys().find(|path| path.contains(TAIL)) {
             Some(path) => Err(EnsembleError::Wrong(format!("{path} was never committed and is there"))),
