@@ -229,6 +229,15 @@ impl Trio {
     pub fn member(&self, id: usize) -> String {
         format!("127.0.0.1:{}:{}", self.ports[2 + id], self.ports[5 + id])
     }
+    pub fn peer_port(&self, id: usize, election: bool) -> u16 {
+        self.ports[if election { 5 } else { 2 } + id]
+    }
+    /// A number of what the system says of a server's process.
+    pub fn status(&self, id: usize, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.children[&id].id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
     /// What a server has said so far.
     pub fn log(&self, id: usize) -> String {
         std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default()
