@@ -29,10 +29,7 @@ fn run(program: &str, words: &str) -> Result<(), String> {
 impl Network {
     /// Why a network can not be had here; `None` where it can.
     pub fn missing() -> Option<String> {
-        match Network::set_up(1) {
-            Ok(_) => None,
-            Err(why) => Some(why),
-        }
+        Network::set_up(1).err()
     }
 
     pub fn set_up(members: usize) -> Result<Network, String> {
