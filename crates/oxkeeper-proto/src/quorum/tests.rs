@@ -55,6 +55,17 @@ fn packets_survive_the_stream() {
 }
 
 #[test]
+fn a_list_of_no_sessions_is_not_the_same_as_none() {
+    let bytes = |touched| {
+        let mut bytes = Vec::new();
+        Packet::Ping { zxid: Zxid(7), touched }.write(&mut bytes);
+        bytes[12..16].to_vec()
+    };
+    assert_eq!(bytes(None), (-1_i32).to_be_bytes(), "the question of a leader");
+    assert_eq!(bytes(Some(vec![])), 0_i32.to_be_bytes(), "the answer of a learner");
+}
+
+#[test]
 fn a_cut_packet_waits_for_the_rest() {
     for packet in all_packets() {
         let mut bytes = Vec::new();
