@@ -237,6 +237,24 @@ fn a_gap_right_after_the_newest_snapshot_is_reported() {
     assert_eq!((gap.after, gap.found), (Zxid(8), Zxid(12)));
 }
 
+/// Whoever reads the log for a learner would find no hole between two epochs (simulator seed 2808).
+#[test]
+fn logs_that_end_before_the_snapshot_are_another_history() {
+    let server = Server::with_history(1..=6, &[3]);
+    let mut tree = server.recover().unwrap().tree;
+    (7..=9).for_each(|zxid| drop(apply(&mut tree, zxid)));
+    // A leader's snapshot, in the moment before the logs of before it are removed.
+    server.snapshot(&mut tree, Compression::None);
+    let state = server.recover().unwrap();
+    assert_eq!((state.last, server.logs(), state.report.log.removed.len()), (Zxid(9), vec![], 2));
+    let of_new_epoch = Zxid::new(Epoch(1), 1);
+    let txn = apply(&mut tree, of_new_epoch.0).into();
+    let mut persister = server.persister(state.last);
+    persister.persist(&[Persist::Append { zxid: of_new_epoch, txn }]).unwrap();
+    let mut reader = LogReader::open(Arc::new(server.disk.clone()), &server.dirs.logs, Zxid(5)).unwrap();
+    assert_eq!(reader.read_next().unwrap().map(|record| record.zxid), Some(of_new_epoch), "nothing from before");
+}
+
 #[test]
 fn half_made_snapshots_are_removed() {
     let server = Server::with_history(1..=3, &[]);
