@@ -279,6 +279,27 @@ fn a_wrong_digest_is_reported() {
 }
 
 #[test]
+fn ephemerals_of_a_session_that_is_not_in_the_table_are_removed_and_reported() {
+    let server = Server::with_history(1..=3, &[]);
+    let Recovered { last, .. } = server.recover().unwrap();
+    let txn = Txn::Create {
+        op: OpCode::Create,
+        path: "/stale".into(),
+        data: None,
+        acl: open_acl(),
+        ephemeral: true,
+        parent_cversion: -1,
+    };
+    let header = TxnHeader { session: SessionId(0x77), cxid: 0, zxid: Zxid(4), time: 0 };
+    let mut bytes = Vec::new();
+    TxnEntry { header, txn, digest: None }.write(&mut bytes);
+    server.persister(last).persist(&[Persist::Append { zxid: Zxid(4), txn: bytes.into() }]).unwrap();
+    let state = server.recover().unwrap();
+    assert_eq!((state.last, state.report.stale_sessions.as_slice()), (Zxid(4), &[SessionId(0x77)][..]));
+    has_nodes(&state, 1..=3);
+}
+
+#[test]
 fn missing_epochs_come_from_the_last_transaction() {
     let mut server = Server::with_history([0x3_0000_0001, 0x3_0000_0002], &[]);
     server.options.epochs = true;
