@@ -2,7 +2,8 @@
 //!
 //! A message to a member without a connection dials at once. A member with a smaller id that dials says no more than who it is,
 //! closes, and is dialled back. Each member has room for one message, the newest; the last one sent goes out again on a new
-//! connection (EL031). What consensus hears at once: that a connection is there, that it is lost, that a dial has failed.
+//! connection (EL031). What consensus hears at once: that a connection is there, that it is lost, that a dial to a server that
+//! was met before has failed.
 //!
 //! Runs inside of [`super::poll_thread`]. Must not look into votes.
 
@@ -42,6 +43,8 @@ struct Peer {
     /// It was told who we are, and is to dial us before this.
     dial_back_by: Option<Instant>,
     failures: u32,
+    /// There was a connection once.
+    met: bool,
     redial_at: Option<Instant>,
     /// Of its greeting; where it is not in the configuration, this is the way to it (EL007).
     greeted: Vec<Place>,
@@ -205,7 +208,7 @@ impl Mesh {
         let peer = self.peers.entry(server).or_default();
         let old = peer.link.replace(place);
         let dial = peer.dial.take();
-        (peer.failures, peer.redial_at, peer.dial_back_by) = (0, None, None);
+        (peer.failures, peer.redial_at, peer.dial_back_by, peer.met) = (0, None, None, true);
         if peer.queued.is_none() {
             peer.queued = peer.sent.clone();
         }
@@ -344,9 +347,13 @@ impl Mesh {
 
     /// The member cannot be reached now, or does not dial back.
     fn on_unreachable(&mut self, server: ServerId) {
-        self.out.push(to_core(Input::ElectionLink { peer: server, up: false }));
         let is_member = self.is_member(server);
         let peer = self.peers.get_mut(&server).expect("it was dialled");
+        if peer.met {
+            // A server that was never met may be starting, as we do: who does not wait for its vote then may lead nobody, and
+            // finds that out as late as `initLimit` has it.
+            self.out.push(to_core(Input::ElectionLink { peer: server, up: false }));
+        }
         if !is_member {
             self.peers.remove(&server);
             return;
