@@ -26,14 +26,16 @@ pub type Tree = BTreeMap<String, Node>;
 fn options() -> Options {
     Options {
         session_timeout: Duration::from_secs(120),
+        connect_timeout: Duration::from_secs(60),
         auth: vec![("digest".into(), b"super:secret".to_vec())],
         ..Options::default()
     }
 }
 
-/// Every node but the one of the configuration.
+/// Every node but the one of the configuration, as of now: a member of an ensemble catches up first.
 pub fn tree(address: SocketAddr) -> Result<Tree, ClientError> {
     let client = Client::connect(&address.to_string(), options())?;
+    client.sync("/")?;
     let mut tree = Tree::new();
     let mut open = vec!["/".to_string()];
     while let Some(path) = open.pop() {

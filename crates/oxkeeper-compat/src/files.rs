@@ -113,6 +113,9 @@ impl Round {
                 rng: Rng::fork(self.seed, n + 1),
                 // A session that ends takes its ephemeral nodes along.
                 close_after: (n == 2).then(|| 20 + rng.below(self.kill_after / 4)),
+                survives: false,
+                move_after: None,
+                multi_creates: true,
             })
             .collect();
         let (mut ledger, mut survivors) = (Ledger::default(), Vec::new());

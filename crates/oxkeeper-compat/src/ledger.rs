@@ -52,7 +52,11 @@ pub struct Ledger {
 /// What the acknowledged writes say of a node.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Known {
-    Present { data: Option<Vec<u8>>, stat: Stat },
+    /// No data where a write without an answer gave it.
+    Present {
+        data: Option<Option<Vec<u8>>>,
+        stat: Stat,
+    },
     Absent,
 }
 
@@ -72,12 +76,13 @@ impl Ledger {
         for (path, known) in &known {
             match (known, tree.get(path)) {
                 (Known::Present { data, stat }, Some(node)) => {
-                    let same = node.data == *data && changes_of(&node.stat) == changes_of(stat);
+                    let same_data = data.as_ref().is_none_or(|data| node.data == *data);
+                    let same = same_data && changes_of(&node.stat) == changes_of(stat);
                     let newer = node.stat.mzxid > stat.mzxid || node.stat.aversion > stat.aversion;
                     let explained = same || newer && self.may_have_changed(path);
                     if !explained {
                         let (has, should) = (changes_of(&node.stat), changes_of(stat));
-                        let data = if node.data == *data { "the same data" } else { "other data" };
+                        let data = if same_data { "the same data" } else { "other data" };
                         lines.push(format!("{path} has {data} and {has}, acknowledged was {should}"));
                     }
                 }
@@ -116,11 +121,14 @@ impl Ledger {
                 match change {
                     Change::Create { path, data, stat: Some(stat), .. }
                     | Change::Set { path, data, stat: Some(stat) } => {
-                        nodes.insert(path.clone(), Known::Present { data: data.clone(), stat: *stat });
+                        nodes.insert(path.clone(), Known::Present { data: Some(data.clone()), stat: *stat });
                     }
                     Change::SetAcl { path, stat: Some(new) } => {
-                        // Where its create is among those without an answer, the data is not known.
-                        if let Some(Known::Present { stat, .. }) = nodes.get_mut(path) {
+                        // Where its create is among those without an answer, nothing is known of the node.
+                        if let Some(Known::Present { stat, data }) = nodes.get_mut(path) {
+                            if stat.mzxid != new.mzxid {
+                                *data = None;
+                            }
                             *stat = *new;
                         }
                     }

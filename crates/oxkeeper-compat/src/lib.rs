@@ -8,13 +8,19 @@
 //!
 //! [`files`] has each of the two open what the other left when it was killed: [`writers`] load the first, [`ledger`]
 //! holds what it acknowledged, [`dump`] reads back what the second makes of the directory.
+//!
+//! [`ensemble`] runs members of both kinds together: side by side, replaced one by one, and under faults, with
+//! [`history`] to judge what clients saw.
 //! Must not know anything of a server's insides: all it has is sockets and running processes.
 
 pub mod departures;
 pub mod dump;
+pub mod ensemble;
 pub mod files;
 pub mod four_letter;
 pub mod golden;
+
+pub mod history;
 pub mod ledger;
 pub mod lockstep;
 pub mod normalise;

@@ -19,7 +19,7 @@ pub const REFERENCE_SCRIPT_VARIABLE: &str = "OXKEEPER_REFERENCE";
 /// Where that script is in a checkout.
 const REFERENCE_SCRIPT_DEFAULT: &str = "tests/reference/zookeeper";
 /// Password `secret` of user `super`, as `superDigest` wants it.
-const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
+pub(crate) const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -54,6 +54,13 @@ impl ServerKind {
         match self {
             ServerKind::Java { version, .. } => format!("ZooKeeper {version}"),
             ServerKind::Command(command) => command.split_whitespace().next().unwrap_or("candidate").to_string(),
+        }
+    }
+    /// One word for each kind.
+    pub fn short(&self) -> String {
+        match self {
+            ServerKind::Java { version, .. } => format!("java-{version}"),
+            ServerKind::Command(_) => "oxkeeper".to_string(),
         }
     }
     pub fn is_java(&self) -> bool {
@@ -310,12 +317,12 @@ fn command(kind: &ServerKind, config: &ServerConfig, conf: &Path) -> Command {
     }
 }
 
-fn io(doing: &'static str, what: &Path) -> impl FnOnce(std::io::Error) -> ServerError {
+pub(crate) fn io(doing: &'static str, what: &Path) -> impl FnOnce(std::io::Error) -> ServerError {
     let what = what.display().to_string();
     move |error| ServerError::Io { doing, what, error }
 }
 
-fn new_dir() -> Result<PathBuf, ServerError> {
+pub(crate) fn new_dir() -> Result<PathBuf, ServerError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("oxkeeper-compat-{}-{n}", std::process::id()));
@@ -342,7 +349,7 @@ pub fn four_letter(address: SocketAddr, word: &str) -> std::io::Result<String> {
     ask(address, word, Duration::from_secs(10))
 }
 
-fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Result<String> {
+pub(crate) fn ask(address: SocketAddr, word: &str, patience: Duration) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, patience)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(word.as_bytes())?;

@@ -18,6 +18,8 @@ const WINDOW: usize = 12;
 const LAST_ANSWERS: Duration = Duration::from_millis(300);
 /// How long an answer may take on a busy machine.
 const ANSWER: Duration = Duration::from_secs(20);
+/// The session of a writer that outlives servers, and is asked for its nodes in the end.
+const LONG_SESSION: Duration = Duration::from_secs(600);
 const TTL_MS: i64 = 3_600_000;
 
 /// A request, as the changes that it asks for, and how.
@@ -41,15 +43,21 @@ enum Answer {
 #[derive(Default, Debug)]
 pub struct Progress {
     pub acknowledged: AtomicUsize,
-    /// Set once the server is gone.
+    /// Set once the server is gone, or writers that survive that shall end.
     pub over: AtomicBool,
 }
 
-/// One session: its random numbers, and whether it closes after so many writes.
+/// One session: its random numbers, whether it closes after so many writes, and what it does about a lost connection.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub rng: Rng,
     pub close_after: Option<usize>,
+    /// Goes on when answers were lost, until all is over; else it ends then.
+    pub survives: bool,
+    /// Breaks its connection each time it has sent so many, and so moves to the next server.
+    pub move_after: Option<usize>,
+    /// Whether multis create nodes. The answer with a stat (create2) is asked for, which 3.8.0 can not apply in a multi.
+    pub multi_creates: bool,
 }
 
 /// A session that outlived its server.
@@ -62,8 +70,9 @@ pub struct Survivor {
 /// Writes until the server is gone or the plan ends.
 pub fn write(server: &str, plan: Plan, progress: &Progress) -> Result<(Ledger, Option<Survivor>), ClientError> {
     let options = Options {
-        session_timeout: Duration::from_secs(120),
+        session_timeout: if plan.survives { LONG_SESSION } else { Duration::from_secs(120) },
         call_timeout: ANSWER,
+        connect_timeout: Duration::from_secs(60),
         auth: vec![("digest".into(), b"u1:p1".to_vec())],
         ..Options::default()
     };
@@ -75,16 +84,24 @@ pub fn write(server: &str, plan: Plan, progress: &Progress) -> Result<(Ledger, O
     let (mut sent, mut broken) = (0, false);
     while !broken && !progress.over.load(Ordering::Relaxed) && plan.close_after.is_none_or(|n| sent < n) {
         while waiting.len() < WINDOW {
-            let write = random(&mut rng);
+            let write = random(&mut rng, plan.multi_creates);
             let answer = send(&client, &write)?;
             waiting.push_back((write, answer));
             sent += 1;
         }
         let (write, answer) = waiting.pop_front().expect("the window was just filled");
-        broken = !note(write, answer, ANSWER, progress, &mut ledger);
+        broken = !note(write, answer, ANSWER, progress, &mut ledger) && !plan.survives;
+        if plan.survives {
+            // The server starts that it lasts through take seconds; the tree shall not grow without end meanwhile.
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        if plan.move_after.is_some_and(|n| sent % n == 0) {
+            client.drop_connection();
+        }
     }
     for (write, answer) in waiting {
-        let patience = if progress.over.load(Ordering::Relaxed) { LAST_ANSWERS } else { ANSWER };
+        let gone = progress.over.load(Ordering::Relaxed) && !plan.survives;
+        let patience = if gone { LAST_ANSWERS } else { ANSWER };
         broken |= !note(write, answer, patience, progress, &mut ledger);
     }
     if plan.close_after.is_some_and(|n| sent >= n) && !broken {
@@ -211,11 +228,11 @@ fn multi_op(write: &Write) -> MultiOp<'_> {
     }
 }
 
-fn random(rng: &mut Rng) -> Write {
+fn random(rng: &mut Rng, multi_creates: bool) -> Write {
     match rng.weighted(&[84, 6, 10]) {
         0 => simple(rng),
         1 => Write::SetAcl { path: path(rng), acl: acl(rng) },
-        _ => Write::Multi((0..1 + rng.below(4)).map(|_| multi_part(rng)).collect()),
+        _ => Write::Multi((0..1 + rng.below(4)).map(|_| multi_part(rng, multi_creates)).collect()),
     }
 }
 
@@ -228,10 +245,10 @@ fn simple(rng: &mut Rng) -> Write {
 }
 
 /// TTL nodes have another request, which the multi here leaves out.
-fn multi_part(rng: &mut Rng) -> Write {
+fn multi_part(rng: &mut Rng, creates: bool) -> Write {
     loop {
         match simple(rng) {
-            Write::Create { mode, .. } if mode.is_ttl() => {}
+            Write::Create { mode, .. } if mode.is_ttl() || !creates => {}
             write => return write,
         }
     }

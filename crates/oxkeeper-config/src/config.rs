@@ -91,11 +91,19 @@ impl Config {
             MainSource::File { path, text } => (Some(PathBuf::from(path)), Some(text.clone())),
             _ => (None, None),
         };
+        let reconfig_enabled = r.flag("reconfigEnabled")?;
+        if reconfig_enabled && ensemble.is_some() {
+            r.warn_all(
+                "reconfigEnabled=true: the list of members gets a version and a file of its own, but it cannot be changed \
+                 while running yet"
+                    .to_string(),
+            );
+        }
         let config = Config {
             config_file,
             config_text,
             my_id,
-            reconfig_enabled: r.flag("reconfigEnabled")?,
+            reconfig_enabled,
             standalone_enabled: r.flag("standaloneEnabled")?,
             admin: AdminServer::read(r)?,
             metrics: Metrics::read(r)?,

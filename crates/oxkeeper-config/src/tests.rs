@@ -349,11 +349,11 @@ const WITHOUT_EFFECT_YET: &str = "\
     kerberos.removeRealmFromPrincipal letAnySaslUserDoX localSessionsEnabled localSessionsUpgradingEnabled log.dir \
     log.file messageTracker.BufferSize messageTracker.Enabled metricsProvider.httpHost metricsProvider.httpPort \
     metricsProvider.httpsPort metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds metricsProvider.ssl.* \
-    netty.server.earlyDropSecureConnectionHandshakes netty.server.outstandingHandshake.limit observerMasterPort \
+    netty.server.earlyDropSecureConnectionHandshakes netty.server.outstandingHandshake.limit observerMaster.sizeLimit observerMasterPort \
     oraclePath pathStats.delay pathStats.enabled pathStats.initialDelay pathStats.maxDepth pathStats.sampleRate \
     pathStats.slotCapacity pathStats.slotDuration pathStats.topPathMax portUnification quorum.auth.enableSasl \
     quorum.auth.kerberos.servicePrincipal quorum.auth.learner.saslLoginContext quorum.auth.learnerRequireSasl \
-    quorum.auth.server.saslLoginContext quorum.auth.serverRequireSasl readonlymode.enabled \
+    quorum.auth.server.saslLoginContext quorum.auth.serverRequireSasl \
     request_throttler.shutdownTimeout requireKerberosConfig sasl.serverconfig secureClientPort \
     secureClientPortAddress security.auth_to_local ssl.allowReverseDnsLookup ssl.authProvider ssl.ciphersuites \
     ssl.clientAuth ssl.clientHostnameVerification ssl.crl ssl.enabledProtocols ssl.handshakeDetectionTimeoutMillis \
@@ -402,6 +402,7 @@ fn some_values_are_without_effect_where_others_are_obeyed() {
     assert!(named("metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"));
     assert!(!named("metricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"));
     assert!(named("admin.enableServer=true") && !named("admin.enableServer=false"));
+    assert!(named("syncEnabled=false") && !named("syncEnabled=true"));
 }
 
 #[test]

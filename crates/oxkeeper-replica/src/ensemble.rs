@@ -42,12 +42,15 @@ pub(crate) struct Ensemble {
     freezes: Vec<LinkId>,
     /// `/zookeeper/config` is to be written with the next exclusive hold.
     config_due: bool,
+    /// The version of the configuration that was told last, or found at the start.
+    config_told: Zxid,
     /// Reused by every step of consensus.
     outputs: Vec<Output>,
 }
 
 impl Ensemble {
     fn new(zab: Zab, now: Millis) -> Ensemble {
+        let config_told = zab.ensemble().version();
         Ensemble {
             zab,
             role: RoleChange::Looking,
@@ -57,6 +60,7 @@ impl Ensemble {
             replacement: None,
             freezes: Vec::new(),
             config_due: true,
+            config_told,
             outputs: Vec::new(),
         }
     }
@@ -272,6 +276,10 @@ impl Replica {
         let ensemble = self.peers();
         if std::mem::take(&mut ensemble.config_due) {
             let config = ensemble.zab.ensemble();
+            if config.version() > ensemble.config_told {
+                ensemble.config_told = config.version();
+                out.members = Some(Box::new(config.clone()));
+            }
             state.tree.write_config(&config.to_string(), config.version(), now.wall);
         }
     }

@@ -106,7 +106,7 @@ impl Replica {
         read_only: Option<bool>,
         out: &mut Outputs,
     ) {
-        if let Some(Speaker::Conn(old)) = self.tracker.get(session).and_then(|live| live.speaker)
+        if let Some(old) = self.tracker.get(session).and_then(|live| live.conn())
             && old != conn
         {
             self.sessions.remove(&old);

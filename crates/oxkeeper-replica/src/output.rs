@@ -5,6 +5,7 @@ use oxkeeper_proto::election::Notification;
 use oxkeeper_proto::frame;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_tree::ImageId;
+use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persist;
 use oxkeeper_types::{ConnId, Millis, ServerId, SessionId, Zxid};
 use oxkeeper_zab::{LinkEnd, LinkId, RoleChange};
@@ -24,6 +25,9 @@ pub struct Outputs {
     /// Of an ensemble, in order: what goes to the other servers. Nothing in here waits for the disk: what must, comes out only
     /// after the disk has answered.
     pub peers: Vec<PeerOutput>,
+    /// Of an ensemble: these members count from here on, in a version that is newer than the one before. To be kept, so that
+    /// the next start begins with it.
+    pub members: Option<Box<Ensemble>>,
     /// For the log and the metrics, in order.
     pub quotas_exceeded: Vec<QuotaExceeded>,
 }
@@ -144,6 +148,7 @@ impl Outputs {
             && self.deliveries.is_empty()
             && self.controls.is_empty()
             && self.peers.is_empty()
+            && self.members.is_none()
             && self.quotas_exceeded.is_empty()
     }
     /// Empties it and keeps its memory.
@@ -153,6 +158,7 @@ impl Outputs {
         self.deliveries.clear();
         self.controls.clear();
         self.peers.clear();
+        self.members = None;
         self.quotas_exceeded.clear();
     }
 }

@@ -416,7 +416,7 @@ impl Replica {
 
     /// The session is gone from the tree: forget it, and close the connection that serves it.
     fn end_session(&mut self, session: SessionId, origin: &Origin, out: &mut Outputs) {
-        let Some(Speaker::Conn(conn)) = self.tracker.remove(session).and_then(|live| live.speaker) else { return };
+        let Some(conn) = self.tracker.remove(session).and_then(|live| live.conn()) else { return };
         self.sessions.remove(&conn);
         let reason = match origin {
             Origin::Client { .. } => CloseReason::SessionClosed,

@@ -125,6 +125,21 @@ fn a_session_moves_between_servers_and_its_old_connection_is_refused() {
 }
 
 #[test]
+fn a_session_that_has_moved_and_is_closed_ends_its_old_connection_too() {
+    let (mut c, leader) = serving(3, 0);
+    let [follower, other] = followers(&c, leader)[..] else { panic!("two followers") };
+    for (here, there) in [(leader, follower), (follower, leader), (follower, other)] {
+        let old = c.open(here, SessionId::NONE, [0; 16]);
+        c.run_until("a session", |c| !c.got(here, old).is_empty());
+        let Got::Connected { session, password } = c.take(here, old)[0].clone() else { panic!("connected") };
+        let new = c.open(there, session, password);
+        c.run_until("the session", |c| !c.got(there, new).is_empty());
+        c.send(there, new, 1, CLOSE, |_| {});
+        c.run_until("the end of the old connection", |c| c.got(here, old) == [Got::Closed]);
+    }
+}
+
+#[test]
 fn a_closed_session_takes_its_ephemerals_along_everywhere() {
     let (mut c, leader) = serving(3, 1);
     let others = followers(&c, leader);

@@ -153,6 +153,9 @@ impl CoreLoop {
         self.disk.put(&mut self.out.persist, &mut self.received);
         if let Some(peers) = &mut self.peers {
             peers.carry_out(&mut self.out.peers);
+            if let Some(members) = self.out.members.take() {
+                peers.keep(*members);
+            }
         }
         self.out.clear();
     }

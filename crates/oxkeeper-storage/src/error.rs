@@ -97,7 +97,7 @@ pub struct Damage {
 
 /// What to do about a damaged log.
 pub const LOG_ADVICE: &str = "If the other servers of the ensemble are healthy, move this server's data away and let \
-    it join empty. Otherwise look at the file with `oxkeeper txnlog` (zkTxnLogToolkit.sh), and repair or chop a copy";
+    it join empty. Otherwise look at the file with zkTxnLogToolkit.sh of Apache ZooKeeper, and repair or chop a copy";
 /// What to do about a damaged snapshot.
 pub const SNAPSHOT_ADVICE: &str = "An older snapshot and the logs after it are used instead if they are there; \
     remove the file once the server is up";
@@ -134,7 +134,7 @@ impl StorageError {
 fn io_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "The disk is full: free space (old snapshots and logs: `oxkeeper cleanup`), then start the server again"
+            "The disk is full: free space (autopurge.snapRetainCount keeps fewer old snapshots and logs), then start the server again"
         }
         io::ErrorKind::PermissionDenied => "Give the server's user access to it",
         io::ErrorKind::NotFound => "Check dataDir and dataLogDir, and that nobody else removes files there",

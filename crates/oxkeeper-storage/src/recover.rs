@@ -288,7 +288,7 @@ fn replay(
     if let Some(gap) = &report.log.gap {
         tail.forget_before(gap.found);
     }
-    if report.log.transactions == 0 && report.log.last_logged.is_some_and(|last| last < after) {
+    if options.epochs && report.log.transactions == 0 && report.log.last_logged.is_some_and(|last| last < after) {
         remove_foreign_history(disk, dirs, report)?;
     }
     report.refused = player.refused;
@@ -297,7 +297,7 @@ fn replay(
     Ok(player.tree)
 }
 
-/// Removes logs that end before the snapshot does: its leader's history may be another than theirs. A start finds them after
+/// In an ensemble: removes logs that end before the snapshot does: its leader's history may be another than theirs. A start finds them after
 /// the installation of a leader's snapshot was interrupted, and once transactions follow nothing would show any more that the
 /// two do not join: they would be sent to learners as what was committed (BG013, simulator seed 2808).
 fn remove_foreign_history(disk: &dyn Disk, dirs: &Dirs, report: &mut RecoveryReport) -> StorageResult<()> {

@@ -240,7 +240,8 @@ fn a_gap_right_after_the_newest_snapshot_is_reported() {
 /// Whoever reads the log for a learner would find no hole between two epochs (simulator seed 2808).
 #[test]
 fn logs_that_end_before_the_snapshot_are_another_history() {
-    let server = Server::with_history(1..=6, &[3]);
+    let mut server = Server::with_history(1..=6, &[3]);
+    server.options.epochs = true;
     let mut tree = server.recover().unwrap().tree;
     (7..=9).for_each(|zxid| drop(apply(&mut tree, zxid)));
     // A leader's snapshot, in the moment before the logs of before it are removed.
@@ -276,6 +277,27 @@ fn a_wrong_digest_is_reported() {
     txn[digest_at] ^= 1;
     server.persister(last).persist(&[Persist::Append { zxid: Zxid(4), txn: txn.into() }]).unwrap();
     assert_eq!(server.recover().unwrap().report.digest_mismatch, Some(Zxid(4)));
+}
+
+#[test]
+fn ephemerals_of_a_session_that_is_not_in_the_table_are_removed_and_reported() {
+    let server = Server::with_history(1..=3, &[]);
+    let Recovered { last, .. } = server.recover().unwrap();
+    let txn = Txn::Create {
+        op: OpCode::Create,
+        path: "/stale".into(),
+        data: None,
+        acl: open_acl(),
+        ephemeral: true,
+        parent_cversion: -1,
+    };
+    let header = TxnHeader { session: SessionId(0x77), cxid: 0, zxid: Zxid(4), time: 0 };
+    let mut bytes = Vec::new();
+    TxnEntry { header, txn, digest: None }.write(&mut bytes);
+    server.persister(last).persist(&[Persist::Append { zxid: Zxid(4), txn: bytes.into() }]).unwrap();
+    let state = server.recover().unwrap();
+    assert_eq!((state.last, state.report.stale_sessions.as_slice()), (Zxid(4), &[SessionId(0x77)][..]));
+    has_nodes(&state, 1..=3);
 }
 
 #[test]

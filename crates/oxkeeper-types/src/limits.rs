@@ -35,6 +35,8 @@ pub const ELECTION_HANDSHAKES_MAX: usize = 64;
 pub const ELECTION_STRANGERS_MAX: usize = 32;
 /// Connections: how many of the quorum port may wait while this server finds out whether it leads; more are closed.
 pub const EARLY_LEARNERS_MAX: usize = 64;
+/// Connections: how many learners of a leader may be without their introduction; the oldest is closed for a newer one.
+pub const LEARNER_HANDSHAKES_MAX: usize = 64;
 /// Bytes: how much may wait for one connection of the quorum port, beside what its synchronisation takes; a peer that
 /// reads slower is closed.
 pub const LINK_BYTES_MAX: usize = 256 << 20;

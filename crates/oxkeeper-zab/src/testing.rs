@@ -149,7 +149,7 @@ impl Bench {
         self.packet(link, Packet::Ack { zxid })
     }
     pub fn pong(&mut self, link: u64) -> Vec<String> {
-        self.packet(link, Packet::Ping { zxid: Zxid::ZERO, touched: Vec::new() })
+        self.packet(link, Packet::Ping { zxid: Zxid::ZERO, touched: Some(Vec::new()) })
     }
     pub fn propose(&mut self) -> Vec<String> {
         let zxid = self.zab.next_zxid().expect("an established leader");

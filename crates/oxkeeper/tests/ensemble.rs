@@ -79,3 +79,37 @@ fn without_a_quorum_nobody_is_served_and_commands_say_so() {
     assert!(text.contains("membership: \nserver.1=127.0.0.1:") && text.contains("peerType=0\n"), "{text}");
     ensemble.stop();
 }
+
+#[test]
+fn commands_and_the_log_say_who_leads_who_follows_and_who_is_in_sync() {
+    let mut ensemble = Trio::start("commands");
+    let (leader, followers) = ensemble.wait_for_leader(3);
+    let (follower, has) = (followers[0], |id, word: &str, line: &str| {
+        eventually(&format!("{line:?} in {word} of {id}"), || ensemble.ask(id, word).lines().any(|l| l == line))
+    });
+    let client = ensemble.client(follower);
+    client.create("/a", b"", CreateMode::Persistent).unwrap();
+    let lines = ["server_state\tleader", "peer_state\tleading - broadcast", "quorum_size\t3", "learners\t2"];
+    lines.iter().for_each(|line| has(leader, "mntr", &format!("zk_{line}")));
+    ["synced_followers\t2", "synced_observers\t0"].iter().for_each(|line| has(leader, "mntr", &format!("zk_{line}")));
+    let lines = ["server_state\tfollower", "peer_state\tfollowing - broadcast", "quorum_size\t3"];
+    lines.iter().for_each(|line| has(follower, "mntr", &format!("zk_{line}")));
+    assert!(
+        ensemble.ask(leader, "mntr").contains("zk_leader_uptime\t")
+            && ensemble.ask(leader, "srvr").contains("Proposal sizes last/min/max: ")
+    );
+    assert!(!ensemble.ask(follower, "mntr").contains("zk_synced_followers"));
+    let conf =
+        ["serverId=", "initLimit=10", "syncLimit=5", "electionAlg=3", "electionPort=", "quorumPort=", "peerType=0"];
+    let text = ensemble.ask(follower, "conf");
+    assert!(conf.iter().all(|line| text.lines().any(|l| l.starts_with(line))), "{text}");
+    has(follower, "dump", "Global Sessions(1):");
+    assert!(ensemble.ask(leader, "dump").contains("Session Sets ("));
+    assert_eq!(ensemble.ask(follower, "isro"), "rw");
+    let said = [(leader, "LEADING - LEADER ELECTION TOOK - "), (follower, "FOLLOWING - LEADER ELECTION TOOK - ")];
+    for (id, line) in said {
+        let log = ensemble.log(id);
+        assert!(log.contains(line) && log.contains("PeerState set to ") && log.contains("binding to port "), "{log}");
+    }
+    ensemble.stop();
+}

@@ -1,87 +1,20 @@
 //! The binary as an operator meets it: how it starts, how it ends, and what status it leaves.
 
-use oxkeeper_client::{Client, CreateMode, Options};
-use std::io::{BufRead, BufReader, Read, Write};
+mod processes;
+
+use oxkeeper_client::CreateMode;
+use processes::*;
+use std::io::Read;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A directory that is gone when the test ends.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("oxkeeper-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        Scratch(dir)
-    }
-    fn config(&self, lines: &str) -> PathBuf {
-        let path = self.0.join("zoo.cfg");
-        let data = self.0.join("data");
-        let text = format!(
-            "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\ndataDir={}\n{lines}\n",
-            data.display()
-        );
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // The directory may be gone; there is nothing to be done about it here.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn server(arguments: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
-    command.arg("server").args(arguments).stderr(Stdio::piped()).stdout(Stdio::null());
-    command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
-    command.spawn().unwrap()
-}
-
-/// The status and everything it said.
-fn end(mut child: Child) -> (ExitStatus, String) {
+/// The status and everything it said, of one that is to end by itself.
+fn end(mut command: Command) -> (ExitStatus, String) {
+    let mut child = command.spawn().unwrap();
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     (child.wait().unwrap(), said)
-}
-
-/// Starts on a configuration and waits for its port.
-#[allow(clippy::zombie_processes)] // it is handed to the caller, or has ended by itself
-fn serving(config: &Path) -> (Child, BufReader<std::process::ChildStderr>, u16) {
-    let mut child = server(&[config.to_str().unwrap()]);
-    let mut said = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it had a port");
-        if let Some((_, port)) = line.trim().rsplit_once("127.0.0.1:") {
-            return (child, said, port.parse().unwrap());
-        }
-    }
-}
-
-fn signal(child: &Child, signal: i32) {
-    let sent = Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
-    assert!(sent.success());
-}
-
-fn wait(child: &mut Child) -> ExitStatus {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() > give_up {
-            child.kill().unwrap();
-            panic!("it does not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
@@ -124,20 +57,15 @@ fn a_port_that_is_taken_leaves_with_1() {
 fn it_serves_and_ends_in_order_on_a_signal() {
     for number in [15, 2] {
         let scratch = Scratch::new(&format!("signal-{number}"));
-        let (mut child, said, port) = serving(&scratch.config(""));
-        // Read on, so that the pipe never fills.
-        let reader = std::thread::spawn(move || said.lines().map_while(Result::ok).collect::<Vec<_>>());
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        socket.write_all(b"srvr").unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
+        let server = Single::start(&scratch.config(""));
+        let answer = ask(server.port, "srvr");
         assert!(answer.contains("Mode: standalone"), "{answer}");
         // Held open: it must not keep the server.
-        let _idle = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        signal(&child, number);
-        let status = wait(&mut child);
+        let _idle = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        signal(&server.child, number);
+        let (status, said) = server.end();
         assert_eq!(status.code(), Some(0));
-        assert!(reader.join().unwrap().last().unwrap().contains("stopped"));
+        assert!(said.last().unwrap().contains("stopped"), "{said:?}");
     }
 }
 
@@ -145,31 +73,18 @@ fn it_serves_and_ends_in_order_on_a_signal() {
 fn the_short_form_of_the_arguments_works() {
     let scratch = Scratch::new("short-form");
     let data = scratch.0.join("data");
-    let mut child = server(&["-Dzookeeper.4lw.commands.whitelist=conf", "0", data.to_str().unwrap(), "1234", "5"]);
-    let mut said = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    let port: u16 = loop {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "it ended before it had a port");
-        if line.contains("binding to port") {
-            break line.trim().rsplit_once(':').unwrap().1.parse().unwrap();
-        }
-    };
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    socket.write_all(b"conf").unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
+    let arguments = ["-Dzookeeper.4lw.commands.whitelist=conf", "0", data.to_str().unwrap(), "1234", "5"];
+    let server = Single::of(server(&arguments));
+    let answer = ask(server.port, "conf");
     assert!(answer.contains("tickTime=1234\n") && answer.contains("maxClientCnxns=5\n"), "{answer}");
-    signal(&child, 15);
-    assert_eq!(wait(&mut child).code(), Some(0));
+    server.stop();
 }
 
 #[test]
 fn a_write_beyond_a_soft_quota_is_done_and_warned_of() {
     let scratch = Scratch::new("soft-quota");
-    let (mut child, said, port) = serving(&scratch.config("enforceQuota=true"));
-    let reader = std::thread::spawn(move || said.lines().map_while(Result::ok).collect::<Vec<_>>());
-    let client = Client::connect(&format!("127.0.0.1:{port}"), Options::default()).unwrap();
+    let server = Single::start(&scratch.config("enforceQuota=true"));
+    let client = server.client();
     for (path, data) in [
         ("/q", ""),
         ("/zookeeper/quota/q", ""),
@@ -181,10 +96,46 @@ fn a_write_beyond_a_soft_quota_is_done_and_warned_of() {
         client.create(path, data.as_bytes(), CreateMode::Persistent).unwrap();
     }
     client.close().unwrap();
-    signal(&child, 15);
-    assert_eq!(wait(&mut child).code(), Some(0));
-    let said = reader.join().unwrap();
+    let said = server.stop();
     let warnings: Vec<&str> =
         said.iter().filter_map(|line| line.split_once("Quota exceeded: ").map(|(_, w)| w)).collect();
     assert_eq!(warnings, ["/q [current count=3, softCountLimit=2]", "/q [current bytes=4, softByteLimit=3]"]);
+}
+
+/// The system lets no file grow beyond so many KiB: then a write fails, as on a full disk.
+fn with_small_files(config: &Path, kib: u64) -> Command {
+    let mut command = Command::new("sh");
+    // Ignored, the signal that would end the process leaves an error of the call.
+    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &(2 * kib).to_string()]);
+    command.args([env!("CARGO_BIN_EXE_oxkeeper"), "server", config.to_str().unwrap()]);
+    as_server(command)
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_the_server_and_nothing_acknowledged_is_lost() {
+    let scratch = Scratch::new("full-disk");
+    let config = scratch.config("");
+    let server = Single::of(with_small_files(&config, 1024));
+    let client = server.client();
+    let mut written = 0;
+    while client.create(&format!("/n{written}"), vec![b'x'; 50_000], CreateMode::Persistent).is_ok() {
+        written += 1;
+        assert!(written < 1000, "the limit has no effect");
+    }
+    assert!(written > 0, "it did not serve before");
+    drop(client);
+    let (status, said) = server.end();
+    assert_eq!(status.code(), Some(1), "{said:?}");
+    let said = said.join("\n");
+    for word in ["the transaction log cannot be written, so the server stops", "Make room or mend the disk", "log."] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+
+    let server = Single::start(&config);
+    let client = server.client();
+    // The last one may have reached the log as a whole; nobody was told.
+    let there = client.children("/", false).unwrap().0.len() - 1;
+    assert!(there == written || there == written + 1, "{written} were acknowledged, {there} are there");
+    (0..written).for_each(|n| assert_eq!(client.get(&format!("/n{n}"), false).unwrap().0.unwrap().len(), 50_000));
+    server.stop();
 }

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[OptionDef] = &[
         "What a record may be longer than jute.maxbuffer once wrapped.",
     )
     .clamped(),
-    d("readonlymode.enabled", flag(false), "Serve reads while cut off from the others.").not_yet(),
+    d("readonlymode.enabled", flag(false), "Serve reads while cut off from the others."),
     z("localSessionsEnabled", flag(false), "Sessions that only their own server knows.").not_yet(),
     z("localSessionsUpgradingEnabled", flag(false), "Make a local session global when it needs it.").not_yet(),
     g("extendedTypesEnabled", flag(false), "Nodes with a time to live."),

@@ -64,14 +64,17 @@ pub(super) const ROWS: &[OptionDef] = &[
     g("commitProcessor.maxReadBatchSize", int(Unit::Count, MIN_INT, -1), "Reads between commits.").jvm(),
     g("commitProcessor.maxCommitBatchSize", int(Unit::Count, MIN_INT, 1), "Commits between reads.").jvm(),
     g("commitProcessor.shutdownTimeout", long(Unit::Ms, i64::MIN, 5000), "Wait for those threads at the end.").jvm(),
-    g("observerMaster.sizeLimit", int(Unit::Bytes, 1, 33_554_432), "Transactions a follower keeps for its observers."),
+    g("observerMaster.sizeLimit", int(Unit::Bytes, 1, 33_554_432), "Transactions a follower keeps for its observers.")
+        .not_yet(),
     g("observer.reconnectDelayMs", long(Unit::Ms, 0, 0), "Wait before an observer connects again."),
     g("observer.election.DelayMs", long(Unit::Ms, 0, 200), "Wait before an observer asks for the leader again."),
     z("multiAddress.enabled", flag(false), "Several addresses for one server.")
         .also(&["zookeeper.multiAddress.enabled"]),
     z("multiAddress.reachabilityCheckEnabled", flag(true), "Find out which address of a server works.")
+        .jvm()
         .also(&["zookeeper.multiAddress.reachabilityCheckEnabled"]),
     z("multiAddress.reachabilityCheckTimeoutMs", int(Unit::Ms, 1, 1000), "Time for that.")
+        .jvm()
         .also(&["zookeeper.multiAddress.reachabilityCheckTimeoutMs"]),
     z("oraclePath", path(), "File that decides for one of two servers.").not_yet(),
     g("messageTracker.Enabled", flag(false), "Keep the last packets of each learner.").not_yet(),

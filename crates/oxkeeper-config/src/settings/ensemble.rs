@@ -48,8 +48,6 @@ pub struct EnsembleConfig {
     pub leader_tcp_no_delay: bool,
     pub follower_tcp_no_delay: bool,
     pub multi_address: bool,
-    pub multi_address_reachability_check: bool,
-    pub multi_address_reachability_timeout_ms: u64,
     /// TLS between servers.
     pub tls: bool,
     /// TLS and plain on the servers' ports.
@@ -393,8 +391,6 @@ impl Settings {
                 leader_tcp_no_delay: r.flag("leader.nodelay")?,
                 follower_tcp_no_delay: r.flag("follower.nodelay")?,
                 multi_address: r.flag("multiAddress.enabled")?,
-                multi_address_reachability_check: r.flag("multiAddress.reachabilityCheckEnabled")?,
-                multi_address_reachability_timeout_ms: checked(r.int("multiAddress.reachabilityCheckTimeoutMs")?),
                 tls: r.flag("sslQuorum")?,
                 port_unification: r.flag("portUnification")?,
                 reload_certificates: r.flag("sslQuorumReloadCertFiles")?,

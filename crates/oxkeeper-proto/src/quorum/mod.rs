@@ -31,10 +31,11 @@ pub enum Packet {
     Commit {
         zxid: Zxid,
     },
-    /// From the leader without sessions; the answer carries what was touched, and echoes the zxid.
+    /// From the leader without sessions; the answer carries what was touched, and echoes the zxid. A leader of the
+    /// reference ends the link on an answer without any, which is not the same as none (`LearnerHandler.run`).
     Ping {
         zxid: Zxid,
-        touched: Vec<SessionTouch>,
+        touched: Option<Vec<SessionTouch>>,
     },
     Revalidate(Revalidate),
     /// One for each forwarded sync, in order.
@@ -137,8 +138,9 @@ impl Packet {
             Packet::Proposal { zxid, txn } => plain(PROPOSAL, *zxid, Some(txn)),
             Packet::Ack { zxid } => plain(ACK, *zxid, None),
             Packet::Commit { zxid } => plain(COMMIT, *zxid, None),
-            Packet::Ping { zxid, touched } if touched.is_empty() => plain(PING, *zxid, None),
-            Packet::Ping { zxid, touched } => plain(PING, *zxid, Some(&SessionTouch::to_bytes(touched))),
+            Packet::Ping { zxid, touched } => {
+                plain(PING, *zxid, touched.as_deref().map(SessionTouch::to_bytes).as_deref());
+            }
             Packet::Revalidate(r) => plain(REVALIDATE, Zxid::NONE, Some(&r.to_bytes())),
             Packet::Sync { zxid } => plain(SYNC, *zxid, None),
             Packet::Inform { zxid, txn } => plain(INFORM, *zxid, Some(txn)),
@@ -232,7 +234,10 @@ fn decode(kind: i32, zxid: Zxid, data: Option<Bytes>, auth: Vec<Id>) -> Result<P
         PROPOSAL => Packet::Proposal { zxid, txn: body },
         ACK => Packet::Ack { zxid },
         COMMIT => Packet::Commit { zxid },
-        PING => Packet::Ping { zxid, touched: SessionTouch::read_all(&mut r)? },
+        PING => {
+            let touched = data.as_ref().map(|_| SessionTouch::read_all(&mut r)).transpose()?;
+            Packet::Ping { zxid, touched }
+        }
         REVALIDATE => Packet::Revalidate(Revalidate::read(&mut r)?),
         SYNC => Packet::Sync { zxid },
         INFORM => Packet::Inform { zxid, txn: body },

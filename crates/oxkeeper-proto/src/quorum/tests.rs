@@ -17,8 +17,9 @@ fn all_packets() -> Vec<Packet> {
         Packet::Proposal { zxid, txn: txn.clone() },
         Packet::Ack { zxid },
         Packet::Commit { zxid },
-        Packet::Ping { zxid, touched: vec![] },
-        Packet::Ping { zxid, touched: vec![SessionTouch { session, timeout_ms: 4000 }] },
+        Packet::Ping { zxid, touched: None },
+        Packet::Ping { zxid, touched: Some(vec![]) },
+        Packet::Ping { zxid, touched: Some(vec![SessionTouch { session, timeout_ms: 4000 }]) },
         Packet::Revalidate(Revalidate::Ask { session, timeout_ms: 4000 }),
         Packet::Revalidate(Revalidate::Answer { session, valid: true }),
         Packet::Sync { zxid },
@@ -51,6 +52,17 @@ fn packets_survive_the_stream() {
         rest = rest.slice(consumed..);
     }
     assert_eq!(read(&rest, 1 << 20), Ok(PacketRead::Partial));
+}
+
+#[test]
+fn a_list_of_no_sessions_is_not_the_same_as_none() {
+    let bytes = |touched| {
+        let mut bytes = Vec::new();
+        Packet::Ping { zxid: Zxid(7), touched }.write(&mut bytes);
+        bytes[12..16].to_vec()
+    };
+    assert_eq!(bytes(None), (-1_i32).to_be_bytes(), "the question of a leader");
+    assert_eq!(bytes(Some(vec![])), 0_i32.to_be_bytes(), "the answer of a learner");
 }
 
 #[test]

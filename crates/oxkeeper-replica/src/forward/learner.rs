@@ -183,6 +183,6 @@ impl Replica {
             timeout_ms: i32::try_from(timeout.0).expect("timeouts come from 32-bit numbers"),
         });
         let touched = touched.collect();
-        out.send_packet(link, Packet::Ping { zxid, touched });
+        out.send_packet(link, Packet::Ping { zxid, touched: Some(touched) });
     }
 }

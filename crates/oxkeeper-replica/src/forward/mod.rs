@@ -35,7 +35,7 @@ impl Replica {
                         self.answer_ping(link, zxid, out);
                     }
                 } else {
-                    self.on_touched(&touched, now);
+                    self.on_touched(touched.as_deref().unwrap_or_default(), now);
                 }
                 self.on_zab(state, now, Input::Packet { link, packet: Packet::Ping { zxid, touched } }, out);
             }

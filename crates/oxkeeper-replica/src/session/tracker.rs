@@ -29,8 +29,21 @@ pub struct Live {
     pub deadline: Millis,
     /// Who may speak for it; `None`: its client has not come back yet.
     pub speaker: Option<Speaker>,
+    /// A connection of this server that spoke for it before a learner's client did: it is there until it asks for something, or
+    /// until the session ends.
+    pub former: Option<ConnId>,
     /// A closeSession was prepared: nothing more is taken from it.
     pub closing: bool,
+}
+
+impl Live {
+    /// The connection of this server that belongs to it.
+    pub fn conn(&self) -> Option<ConnId> {
+        match self.speaker {
+            Some(Speaker::Conn(conn)) => Some(conn),
+            Some(Speaker::Learner(_)) | None => self.former,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,7 +78,9 @@ impl Tracker {
     /// Starts to keep a session alive, or hands a known one to another speaker with the timeout it negotiated.
     pub fn track(&mut self, session: SessionId, timeout: Millis, speaker: Option<Speaker>, now: Millis) {
         let deadline = self.bucket(now + timeout);
-        let live = Live { timeout, deadline, speaker, closing: false };
+        let moved = matches!(speaker, Some(Speaker::Learner(_)));
+        let former = self.sessions.get(&session).filter(|_| moved).and_then(Live::conn);
+        let live = Live { timeout, deadline, speaker, former, closing: false };
         if let Some(before) = self.sessions.insert(session, live) {
             self.leave_bucket(session, before.deadline);
         }
@@ -91,11 +106,9 @@ impl Tracker {
 
     /// The connection is gone; its session waits for another one or for its deadline.
     pub fn disconnected(&mut self, session: SessionId, conn: ConnId) {
-        if let Some(live) = self.sessions.get_mut(&session)
-            && live.speaker == Some(Speaker::Conn(conn))
-        {
-            live.speaker = None;
-        }
+        let Some(live) = self.sessions.get_mut(&session) else { return };
+        live.speaker.take_if(|speaker| *speaker == Speaker::Conn(conn));
+        live.former.take_if(|former| *former == conn);
     }
 
     pub fn remove(&mut self, session: SessionId) -> Option<Live> {

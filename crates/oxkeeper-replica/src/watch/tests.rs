@@ -1,7 +1,6 @@
 //! A table of watches beside a real tree, and what its connections hear.
 
 mod behaviour;
-mod measure;
 mod operator;
 mod replay;
 mod twin;

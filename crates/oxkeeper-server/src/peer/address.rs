@@ -66,6 +66,12 @@ impl fmt::Display for Place {
     }
 }
 
+/// Whether a dial has met itself: the system gave it the very port that it dials, where nobody listened. To others that port
+/// would be taken from then on.
+pub fn is_loop(local: io::Result<SocketAddr>, peer: SocketAddr) -> bool {
+    local.is_ok_and(|local| local == peer)
+}
+
 /// For messages.
 pub fn list(places: &[Place]) -> String {
     places.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

@@ -1,5 +1,6 @@
 //! One connection of the election port: bytes to frames and back. Must not know who is connected to whom.
 
+use super::address::is_loop;
 use mio::net::TcpStream;
 use oxkeeper_proto::election::{Greeting, GreetingRead, Notification, next_frame};
 use oxkeeper_proto::frame::Frame;
@@ -62,6 +63,7 @@ impl ElectionLink {
             Ok(None) => {}
         }
         match self.socket.peer_addr() {
+            Ok(peer) if is_loop(self.socket.local_addr(), peer) => Some(Err(ErrorKind::ConnectionRefused.into())),
             Ok(_) => Some(Ok(())),
             Err(error) if error.kind() == ErrorKind::NotConnected => None,
             Err(error) => Some(Err(error)),
@@ -167,5 +169,24 @@ impl ElectionLink {
         };
         self.unsent.drain(..sent);
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+
+    #[test]
+    fn a_dial_that_meets_itself_has_failed() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        socket.bind(&any.into()).unwrap();
+        let own = socket.local_addr().unwrap();
+        socket.connect(&own).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let stage = Stage::Dialling(ServerId(1));
+        let link = ElectionLink::new(TcpStream::from_std(socket.into()), own.as_socket().unwrap(), stage, None);
+        assert_eq!(link.dialled().unwrap().unwrap_err().kind(), ErrorKind::ConnectionRefused);
     }
 }

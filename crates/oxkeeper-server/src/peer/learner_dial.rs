@@ -1,7 +1,7 @@
 //! The dial to the leader's quorum port: some tries, a pause between them, a limit for all (QP031), given up at once when this
 //! server plays another part.
 
-use super::address::{Place, list};
+use super::address::{Place, is_loop, list};
 use super::link::{self, Side};
 use super::{PeerShared, to_core};
 use crate::shared::lock;
@@ -132,6 +132,7 @@ fn connect(place: &Place, end: Instant) -> io::Result<(TcpStream, SocketAddr)> {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match TcpStream::connect_timeout(&address, left) {
+            Ok(socket) if is_loop(socket.local_addr(), address) => last = io::ErrorKind::ConnectionRefused.into(),
             Ok(socket) => return Ok((socket, address)),
             Err(error) => last = error,
         }

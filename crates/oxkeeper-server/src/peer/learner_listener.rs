@@ -5,7 +5,8 @@
 
 use super::link::{self, Side};
 use super::{PeerShared, to_core};
-use oxkeeper_types::limits::EARLY_LEARNERS_MAX;
+use crate::shared::lock;
+use oxkeeper_types::limits::{EARLY_LEARNERS_MAX, LEARNER_HANDSHAKES_MAX};
 use oxkeeper_zab::{Input, RoleChange};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -79,6 +80,7 @@ impl Learners {
 
     fn serve(&self, socket: TcpStream, address: SocketAddr) {
         let options = &self.shared.options;
+        self.make_room();
         let tuned = socket.set_nonblocking(false).and_then(|()| socket.set_nodelay(options.leader_no_delay));
         let link = self.shared.next_link();
         let started = tuned.and_then(|()| {
@@ -88,6 +90,17 @@ impl Learners {
         });
         if let Err(error) = started {
             tracing::warn!("the connection of learner {address} ended before it began: {error}");
+        }
+    }
+
+    /// Each connection takes two threads, so those that say nothing are few.
+    fn make_room(&self) {
+        let links = lock(&self.shared.links);
+        let nameless = || links.values().filter(|link| link.is_nameless());
+        if nameless().count() >= LEARNER_HANDSHAKES_MAX
+            && let Some(oldest) = nameless().min_by_key(|link| link.id)
+        {
+            oldest.make_room();
         }
     }
 

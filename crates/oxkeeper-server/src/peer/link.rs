@@ -51,6 +51,8 @@ pub struct PeerLink {
     wake: Condvar,
     /// Who the peer says it is; -1 until then.
     server: AtomicI64,
+    /// A learner that has not introduced itself.
+    nameless: AtomicBool,
     /// We have closed it: nobody waits for news of it.
     closed: AtomicBool,
 }
@@ -96,6 +98,7 @@ pub fn start(
             Side::Leader => -1,
             Side::Learner(leader) => leader.0,
         }),
+        nameless: AtomicBool::new(side == Side::Leader),
         closed: AtomicBool::new(false),
     });
     lock(&shared.links).insert(id, link.clone());
@@ -123,6 +126,16 @@ impl PeerLink {
             -1 => self.address.to_string(),
             id => format!("server {id} at {}", self.address),
         }
+    }
+
+    pub fn is_nameless(&self) -> bool {
+        self.nameless.load(Relaxed)
+    }
+    /// It has not said who it is, and others wait to do so.
+    pub fn make_room(&self) {
+        tracing::info!("closed the connection of learner {}: others wait to say who they are", self.address);
+        self.nameless.store(false, Relaxed);
+        self.shut_down();
     }
 
     // ---- sending, by the core
@@ -418,6 +431,7 @@ impl LinkReader<'_> {
             Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } => {
                 let server = info.server.map_or(-1, |server| server.0);
                 self.link.server.store(server, Relaxed);
+                self.link.nameless.store(false, Relaxed);
                 tracing::info!("{} connected as a learner", self.link.peer());
             }
             // There is one leader at a time, so one thread counts.

@@ -9,6 +9,7 @@
 //! | the dial to the leader | [`learner_dial`] |
 //! | a leader's snapshot on its way to the disk | [`snapshot_receiver`] |
 //! | the log, read for a learner | [`history_reader`] |
+//! | the list of members, kept beside the configuration file | [`members_file`] |
 //!
 //! [`Peers`] is the core's hand: it carries out what the replica asks for. Decides nothing about votes, epochs or history.
 
@@ -19,6 +20,7 @@ pub mod history_reader;
 pub mod learner_dial;
 pub mod learner_listener;
 pub mod link;
+pub mod members_file;
 pub mod options;
 pub mod outputs;
 pub mod poll_thread;

@@ -1,10 +1,12 @@
 //! What an operator can set about the connections between servers.
 
 use super::address::Place;
+use super::members_file::MembersFile;
 use oxkeeper_config::Config;
 use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::{Ensemble, MemberAddress, Role};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Checked settings of the election port and the quorum port.
@@ -40,6 +42,8 @@ pub struct PeerOptions {
     pub packet_bytes_max: usize,
     /// `snapshotSizeFactor`: how much of the log a learner may be sent, as a part of the newest snapshot.
     pub history_factor: f64,
+    /// Where a newer list of members is kept; `None` without `reconfigEnabled`.
+    pub members_file: Option<Arc<MembersFile>>,
 }
 
 impl PeerOptions {
@@ -73,6 +77,11 @@ impl PeerOptions {
             learner_no_delay: ensemble.follower_tcp_no_delay,
             packet_bytes_max: packet_bytes_max(config),
             history_factor: config.storage.snapshot_size_factor.unwrap_or(0.0),
+            members_file: config
+                .config_file
+                .clone()
+                .filter(|_| config.reconfig_enabled)
+                .map(|file| Arc::new(MembersFile::new(file, ensemble.my_id))),
         })
     }
 

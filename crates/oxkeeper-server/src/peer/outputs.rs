@@ -9,6 +9,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_types::ServerId;
+use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_zab::{LinkId, RoleChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,13 @@ impl Peers {
             looking: true,
             dialled_before: false,
             clock,
+        }
+    }
+
+    /// These members count from here on.
+    pub fn keep(&self, members: Ensemble) {
+        if let Some(file) = &self.shared.options.members_file {
+            file.begin(members);
         }
     }
 

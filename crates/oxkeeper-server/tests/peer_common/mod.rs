@@ -64,6 +64,7 @@ pub fn options(me: i64, members: &[(i64, MemberAddress)]) -> PeerOptions {
         learner_no_delay: true,
         packet_bytes_max: 1 << 20,
         history_factor: 0.33,
+        members_file: None,
     }
 }
 

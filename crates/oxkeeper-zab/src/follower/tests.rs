@@ -231,7 +231,7 @@ fn a_silent_leader_is_given_up() {
     assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
     let mut f = Bench::following(1, 3);
     f.now += 9_000;
-    f.packet(9, Packet::Ping { zxid: z(2, 0), touched: Vec::new() });
+    f.packet(9, Packet::Ping { zxid: z(2, 0), touched: None });
     assert!(f.pass(9_999).is_empty(), "syncLimit is 5");
     assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
 }

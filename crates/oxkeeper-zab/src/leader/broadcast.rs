@@ -208,7 +208,7 @@ impl Leader {
         for (link, learner) in &mut self.learners {
             if let State::Broadcast(progress) = &mut learner.state {
                 progress.ping_sent();
-                send(*link, Packet::Ping { zxid, touched: Vec::new() }, out);
+                send(*link, Packet::Ping { zxid, touched: None }, out);
             }
         }
     }

@@ -181,8 +181,12 @@ impl Leader {
             other => return Err(unexpected("FOLLOWERINFO or OBSERVERINFO", other)),
         };
         let id = self.check_introduction(core, accepted, info)?;
-        core.promised_elsewhere = core.promised_elsewhere.max(accepted);
-        if self.epoch().is_some_and(|epoch| accepted > epoch) && core.election.ensemble().member(id).is_some() {
+        let is_member = core.election.ensemble().member(id).is_some();
+        if is_member {
+            // What a stranger says could drive the epoch to its end.
+            core.promised_elsewhere = core.promised_elsewhere.max(accepted);
+        }
+        if self.epoch().is_some_and(|epoch| accepted > epoch) && is_member {
             // It has promised a later epoch to a leader that came to nothing, so it may never follow this one. A member that
             // is locked out costs more than an election. The reference leaves it out.
             return Ok(Verdict::Over(LinkEnd::RoleOver));
@@ -194,7 +198,7 @@ impl Leader {
         }
         self.learners.insert(link, Learner::new(id, observer, now));
         if let Phase::Discovery(discovery) = &mut self.phase {
-            discovery.on_introduced(id, observer, accepted);
+            discovery.on_introduced(id, observer || !is_member, if is_member { accepted } else { Epoch(0) });
             discovery.agree(core, now, out);
         }
         self.send_leader_info(core, now, out);

@@ -364,7 +364,7 @@ impl World {
             Message::Packet(packet) => {
                 let answer = match &packet {
                     Packet::Ping { zxid, .. } if side == 0 && self.nodes[to].is_serving => {
-                        Some(Packet::Ping { zxid: *zxid, touched: Vec::new() })
+                        Some(Packet::Ping { zxid: *zxid, touched: Some(Vec::new()) })
                     }
                     _ => None,
                 };

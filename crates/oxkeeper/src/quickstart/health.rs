@@ -58,7 +58,7 @@ impl Health {
         let Health::Serving(figures) = self else { return self.summary() };
         let Figures { connections, nodes, average_latency, outstanding, .. } = figures;
         format!(
-            "{:<32} {connections} clients, {nodes} znodes, latency {average_latency} ms, {outstanding} requests waiting",
+            "{:<27} {connections} clients, {nodes} znodes, {average_latency} ms, {outstanding} waiting",
             self.summary()
         )
     }
@@ -112,11 +112,7 @@ mod tests {
         let health = Health::Serving(figures(text).unwrap());
         assert!(health.is_leading() && health.is_serving());
         assert_eq!(health.summary(), "leader, 2 followers in sync");
-        assert!(
-            health.line().ends_with("2 clients, 7 znodes, latency 0.5 ms, 0 requests waiting"),
-            "{}",
-            health.line()
-        );
+        assert!(health.line().ends_with("2 clients, 7 znodes, 0.5 ms, 0 waiting"), "{}", health.line());
         assert_eq!(figures("This ZooKeeper instance is not currently serving requests\n"), None);
     }
 }

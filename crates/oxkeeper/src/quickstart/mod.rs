@@ -10,8 +10,8 @@ mod screen;
 use clap::Args;
 use files::{Layout, Member};
 use health::Health;
-use screen::{Screen, say};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use screen::{Screen, State, say};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -69,7 +69,8 @@ impl Ensemble {
     /// Writes what is missing, starts all processes and waits until all serve.
     fn start(arguments: &QuickstartArguments) -> Result<Ensemble, String> {
         let stopping = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        // SIGHUP: the terminal was closed.
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             // The second one ends us where we stand; the servers then end by the terminal, or have to be ended by hand.
             signal_hook::flag::register_conditional_shutdown(signal, 130, stopping.clone())
                 .and_then(|_| signal_hook::flag::register(signal, stopping.clone()))
@@ -169,8 +170,13 @@ impl Ensemble {
         }
     }
 
-    fn states(&self) -> Vec<(Member, Health)> {
-        self.servers.iter().map(|server| (server.member.clone(), server.health.clone())).collect()
+    fn states(&self) -> Vec<State> {
+        let state = |server: &Server| State {
+            member: server.member.clone(),
+            process: server.child.id(),
+            health: server.health.clone(),
+        };
+        self.servers.iter().map(state).collect()
     }
 
     /// Followers first, so that no new leader is elected on the way down.

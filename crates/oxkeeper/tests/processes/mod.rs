@@ -3,10 +3,12 @@
 
 use oxkeeper_client::{Client, Options};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -19,6 +21,16 @@ impl Scratch {
         std::fs::create_dir_all(&dir).unwrap();
         Scratch(dir)
     }
+    /// The configuration of a server for itself, on a port that the system picks.
+    pub fn config(&self, lines: &str) -> PathBuf {
+        let (path, data) = (self.0.join("zoo.cfg"), self.0.join("data"));
+        let text = format!(
+            "clientPort=0\nclientPortAddress=127.0.0.1\npreAllocSize=64\ndataDir={}\n{lines}\n",
+            data.display()
+        );
+        std::fs::write(&path, text).unwrap();
+        path
+    }
 }
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -27,10 +39,33 @@ impl Drop for Scratch {
     }
 }
 
+/// Listeners stand below the range of ports that dials go out from (32768 on Linux): a dial of a server that is down could
+/// otherwise get the very port it dials, and be connected with itself.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// The next port that may be free; no two calls of a process get the same one, and other processes begin elsewhere.
+fn next_port(step: u16) -> u16 {
+    static OFFSET: Mutex<Option<u16>> = Mutex::new(None);
+    let mut offset = OFFSET.lock().unwrap();
+    let first = (std::process::id().wrapping_mul(7919) % PORTS.len() as u32) as u16;
+    let next = (offset.unwrap_or(first) + step) % PORTS.len() as u16;
+    *offset = Some(next);
+    PORTS.start + next
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
 /// Ports that were free a moment ago, all different.
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    (0..PORTS.len()).map(|_| next_port(1)).filter(|port| is_free(*port)).take(count).collect()
+}
+
+/// A port that was free a moment ago, and so were the others at these offsets from it.
+pub fn free_base(offsets: &[u16]) -> u16 {
+    let all_free = |base: &u16| offsets.iter().all(|offset| is_free(base + offset));
+    (0..PORTS.len()).map(|_| next_port(12)).find(all_free).expect("free ports")
 }
 
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
@@ -52,7 +87,7 @@ pub fn ask(port: u16, word: &str) -> String {
     text
 }
 
-pub fn wait(child: &mut Child) -> std::process::ExitStatus {
+pub fn wait(child: &mut Child) -> ExitStatus {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -71,6 +106,91 @@ pub fn signal(child: &Child, signal: i32) {
     assert!(sent.success());
 }
 
+/// `oxkeeper server` with these arguments, its log on a pipe.
+pub fn server(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
+    command.arg("server").args(arguments);
+    as_server(command)
+}
+
+/// Whatever it runs: what a server says goes to a pipe, and nothing of our own surroundings reaches it.
+pub fn as_server(mut command: Command) -> Command {
+    command.stderr(Stdio::piped()).stdout(Stdio::null());
+    command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+    command
+}
+
+/// A server for itself that serves. What it says is read on, so that the pipe never fills.
+pub struct Single {
+    pub child: Child,
+    pub port: u16,
+    said: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Single {
+    pub fn start(config: &Path) -> Single {
+        Single::of(server(&[config.to_str().unwrap()]))
+    }
+    /// Waits for its port.
+    pub fn of(mut command: Command) -> Single {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut before = Vec::new();
+        let port = loop {
+            let Some(line) = lines.next() else {
+                // It has ended, or will: nobody reads on.
+                let _ = child.kill();
+                panic!("no port, and {}: {before:?}", child.wait().unwrap());
+            };
+            if let Some((_, address)) = line.split_once("binding to port ") {
+                break address.trim().rsplit_once(':').unwrap().1.parse().unwrap();
+            }
+            before.push(line);
+        };
+        let said = Arc::new(Mutex::new(before));
+        let reader = {
+            let said = said.clone();
+            std::thread::spawn(move || lines.for_each(|line| said.lock().unwrap().push(line)))
+        };
+        Single { child, port, said, reader: Some(reader) }
+    }
+    /// The lines so far, without the one that names the port.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+    pub fn client(&self) -> Client {
+        Client::connect(&format!("127.0.0.1:{}", self.port), Options::default()).unwrap()
+    }
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+    /// Waits until it ends: its status, and all it said.
+    pub fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let status = wait(&mut self.child);
+        self.reader.take().unwrap().join().unwrap();
+        (status, self.said())
+    }
+    /// Asks it to end in order.
+    pub fn stop(self) -> Vec<String> {
+        signal(&self.child, 15);
+        let (status, said) = self.end();
+        assert_eq!(status.code(), Some(0), "{said:?}");
+        said
+    }
+}
+
+impl Drop for Single {
+    fn drop(&mut self) {
+        // It may have ended; whoever wanted to know has seen that already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
 /// Servers 1, 2 and 3.
 pub struct Trio {
     scratch: Scratch,
@@ -80,8 +200,15 @@ pub struct Trio {
 
 impl Trio {
     pub fn start(name: &str) -> Trio {
+        let mut trio = Trio::new(name, |_, text, _| text);
+        (1..=3).for_each(|id| trio.start_again(id));
+        trio
+    }
+    /// Nothing is started yet. `edit` is given the id of a server and its configuration, and answers with the one that
+    /// is written.
+    pub fn new(name: &str, edit: impl Fn(usize, String, &Trio) -> String) -> Trio {
         let (scratch, ports) = (Scratch::new(name), free_ports(9));
-        let mut trio = Trio { scratch, ports, children: BTreeMap::new() };
+        let trio = Trio { scratch, ports, children: BTreeMap::new() };
         for id in 1..=3 {
             std::fs::create_dir_all(trio.data(id)).unwrap();
             std::fs::write(trio.data(id).join("myid"), format!("{id}\n")).unwrap();
@@ -92,13 +219,31 @@ impl Trio {
                 trio.data(id).display()
             );
             for other in 1..=3 {
-                let (quorum, election) = (trio.ports[2 + other], trio.ports[5 + other]);
-                text.push_str(&format!("server.{other}=127.0.0.1:{quorum}:{election}\n"));
+                text.push_str(&format!("server.{other}={}\n", trio.member(other)));
             }
-            std::fs::write(trio.config(id), text).unwrap();
+            std::fs::write(trio.config(id), edit(id, text, &trio)).unwrap();
         }
-        (1..=3).for_each(|id| trio.start_again(id));
         trio
+    }
+    /// `host:port:port` of a server, as its line in the configurations has it.
+    pub fn member(&self, id: usize) -> String {
+        format!("127.0.0.1:{}:{}", self.ports[2 + id], self.ports[5 + id])
+    }
+    pub fn peer_port(&self, id: usize, election: bool) -> u16 {
+        self.ports[if election { 5 } else { 2 } + id]
+    }
+    /// A number of what the system says of a server's process.
+    pub fn status(&self, id: usize, name: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.children[&id].id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+    /// What a server has said so far.
+    pub fn log(&self, id: usize) -> String {
+        std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default()
+    }
+    pub fn dir(&self) -> &Path {
+        &self.scratch.0
     }
     pub fn port(&self, id: usize) -> u16 {
         self.ports[id - 1]
@@ -106,20 +251,23 @@ impl Trio {
     pub fn data(&self, id: usize) -> PathBuf {
         self.scratch.0.join(format!("data{id}"))
     }
-    fn config(&self, id: usize) -> PathBuf {
+    pub fn config(&self, id: usize) -> PathBuf {
         self.scratch.0.join(format!("zoo{id}.cfg"))
     }
     pub fn start_again(&mut self, id: usize) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.scratch.0.join(format!("log{id}")));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
-        command.arg("server").arg(self.config(id)).stdout(Stdio::null()).stderr(log.unwrap());
-        command.env_remove("SERVER_JVMFLAGS").env_remove("JVMFLAGS").env_remove("OXKEEPER_LOG");
+        let mut command = server(&[self.config(id).to_str().unwrap()]);
+        command.stderr(log.unwrap());
         self.children.insert(id, command.spawn().unwrap());
     }
     pub fn kill(&mut self, id: usize) {
         let mut child = self.children.remove(&id).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+    /// Until it ends by itself.
+    pub fn wait(&mut self, id: usize) -> std::process::ExitStatus {
+        wait(&mut self.children.remove(&id).unwrap())
     }
     /// All end in order.
     pub fn stop(&mut self) {
@@ -162,8 +310,7 @@ impl Drop for Trio {
         }
         if std::thread::panicking() {
             for id in 1..=3 {
-                let log = std::fs::read_to_string(self.scratch.0.join(format!("log{id}"))).unwrap_or_default();
-                eprintln!("---- server {id}\n{log}");
+                eprintln!("---- server {id}\n{}", self.log(id));
             }
         }
     }

@@ -1,8 +1,11 @@
-//! Memory and speed with a million watches. Not part of the ordinary run; to be run alone, in release:
-//! `cargo test --release -p oxkeeper-replica watch::tests::measure -- --ignored --nocapture --test-threads 1`
+//! Memory and speed with a million watches, one shape after the other, with nothing else in the process. The figures:
+//! `cargo test --release -p oxkeeper-replica --test watches -- --nocapture`
 
-use super::*;
-use oxkeeper_tree::ChangeKind;
+use oxkeeper_replica::watch::WatchKind::{Data, Persistent, PersistentRecursive};
+use oxkeeper_replica::{Options, Outputs, WatchTable};
+use oxkeeper_tree::{Change, ChangeKind};
+use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::{AclList, ConnId, Id, SessionId, Zxid};
 use std::fmt::Write;
 use std::time::Instant;
 
@@ -13,10 +16,14 @@ fn resident_bytes() -> usize {
     line.and_then(|text| text.trim().split(' ').next()?.parse::<usize>().ok()).unwrap_or(0) * 1024
 }
 
+fn open(table: &mut WatchTable, conn: ConnId) {
+    table.open(conn, SessionId(0x100 + conn.0 as i64), [Id::new("ip", "127.0.0.1")].into());
+}
+
 fn table(conns: u64) -> WatchTable {
     let mut table = WatchTable::new();
     for conn in (0..conns).map(ConnId) {
-        table.open(conn, session(conn), ids(&["127.0.0.1"]));
+        open(&mut table, conn);
     }
     table
 }
@@ -36,7 +43,7 @@ fn fill(name: &str, conns: u64, paths: u64, shared: bool) -> WatchTable {
         }
     }
     let elapsed = start.elapsed();
-    let megabytes = (resident_bytes() - before) as f64 / 1e6;
+    let megabytes = resident_bytes().saturating_sub(before) as f64 / 1e6;
     println!("{name}: {} watches, {megabytes:.1} MB, {:.0} ns per add", table.count(), nanos(elapsed, table.count()));
     assert!(megabytes <= 100.0, "{name} takes {megabytes} MB");
     table
@@ -69,8 +76,6 @@ fn fire(name: &str, table: &mut WatchTable, changes: &[Change]) {
     );
 }
 
-#[test]
-#[ignore = "measures"]
 fn a_million_paths_with_one_watcher_each() {
     let shape = |n: u64| format!("/services/group-{:03}/node-{n:010}", n % 100);
     let mut table = fill("1 connection x 1,000,000 paths", 1, 1_000_000, false);
@@ -88,8 +93,6 @@ fn a_million_paths_with_one_watcher_each() {
     fire("all", &mut table, &changes(1_000_000, shape, ChangeKind::Deleted));
 }
 
-#[test]
-#[ignore = "measures"]
 fn ten_thousand_paths_with_a_hundred_watchers_each() {
     let shape = |n: u64| format!("/services/group-{:03}/node-{n:010}", n % 100);
     let mut table = fill("100 connections x the same 10,000 paths", 100, 10_000, true);
@@ -97,16 +100,12 @@ fn ten_thousand_paths_with_a_hundred_watchers_each() {
     fire("all", &mut table, &changes(10_000, shape, ChangeKind::DataChanged));
 }
 
-#[test]
-#[ignore = "measures"]
 fn half_a_million_paths_with_two_watchers_each() {
     let mut table = fill("2 connections x the same 500,000 paths", 2, 500_000, true);
     let shape = |n: u64| format!("/services/group-{:03}/node-{n:010}", n % 100);
     fire("all", &mut table, &changes(500_000, shape, ChangeKind::DataChanged));
 }
 
-#[test]
-#[ignore = "measures"]
 fn one_path_with_a_hundred_thousand_watchers() {
     let mut table = fill("100,000 connections x 1 path", 100_000, 1, true);
     let shape = |n: u64| format!("/services/group-{:03}/node-{n:010}", n % 100);
@@ -119,7 +118,15 @@ fn one_path_with_a_hundred_thousand_watchers() {
         table.close(ConnId(conn));
     }
     println!("close: {:.0} ns per connection", nanos(start.elapsed(), 100_000));
-    table.open(ANN, session(ANN), ids(&[]));
-    table.close(ANN);
+    open(&mut table, ConnId(11));
+    table.close(ConnId(11));
     fire("an empty table", &mut table, &changes(1_000_000, shape, ChangeKind::Deleted));
+}
+
+#[test]
+fn a_million_watches_of_any_shape_take_less_than_a_hundred_megabytes() {
+    a_million_paths_with_one_watcher_each();
+    ten_thousand_paths_with_a_hundred_watchers_each();
+    half_a_million_paths_with_two_watchers_each();
+    one_path_with_a_hundred_thousand_watchers();
 }

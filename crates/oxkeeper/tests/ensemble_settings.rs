@@ -1,0 +1,179 @@
+//! What operators write into the configurations of an ensemble, as its servers obey it.
+
+mod processes;
+
+use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, Options};
+use processes::*;
+use std::net::TcpListener;
+use std::time::Duration;
+
+fn connect(port: u16, options: Options) -> Result<Client, ClientError> {
+    Client::connect(&format!("127.0.0.1:{port}"), options)
+}
+
+fn config_node(client: &Client) -> String {
+    String::from_utf8(client.get("/zookeeper/config", false).unwrap().0.unwrap()).unwrap()
+}
+
+#[test]
+fn names_are_members_too_and_one_that_cannot_be_looked_up_is_a_server_that_is_down() {
+    let mut trio = Trio::new("names", |_, text, _| {
+        let text = text.replace("=127.0.0.1:", "=localhost:");
+        text.replace("server.3=localhost", "server.3=no-such-host.invalid")
+    });
+    trio.start_again(1);
+    trio.start_again(2);
+    let (leader, _) = trio.wait_for_leader(2);
+    let client = trio.client(leader);
+    client.create("/a", b"", CreateMode::Persistent).unwrap();
+    let text = config_node(&client);
+    let member =
+        |id: usize, host: &str| format!("server.{id}={}:participant\n", trio.member(id).replace("127.0.0.1", host));
+    let lines = [member(1, "localhost"), member(2, "localhost"), member(3, "no-such-host.invalid")];
+    assert_eq!(text, format!("{}version=0", lines.concat()));
+    let said = trio.log(leader);
+    assert!(said.contains("Cannot open channel to 3 at election address no-such-host.invalid:"), "{said}");
+    trio.stop();
+}
+
+/// The members stand in a file of their own, with the addresses for clients.
+fn with_dynamic_file(id: usize, text: &str, trio: &Trio) -> String {
+    let file = trio.dir().join(format!("zoo{id}.cfg.dynamic"));
+    let lines = (1..=3).map(|n| format!("server.{n}={};127.0.0.1:{}\n", trio.member(n), trio.port(n)));
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+    let moved = |line: &&str| !line.starts_with("server.") && !line.starts_with("clientPort");
+    let rest: Vec<&str> = text.lines().filter(moved).collect();
+    format!("# ours\n{}\ndynamicConfigFile={}\n", rest.join("\n"), file.display())
+}
+
+fn listed(trio: &Trio) -> String {
+    let line = |id| format!("server.{id}={}:participant;127.0.0.1:{}\n", trio.member(id), trio.port(id));
+    (1..=3).map(line).collect()
+}
+
+#[test]
+fn members_stand_in_a_file_of_their_own_which_is_left_alone() {
+    let mut trio = Trio::new("dynamic", |id, text, trio| with_dynamic_file(id, &text, trio));
+    let before: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(3);
+    assert_eq!(config_node(&trio.client(leader)), format!("{}version=0", listed(&trio)));
+    trio.stop();
+    // Without reconfigEnabled nothing of it is written, as in the reference.
+    let after: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn with_reconfig_enabled_the_list_gets_a_version_and_a_file_that_the_next_start_reads() {
+    let mut trio =
+        Trio::new("versions", |id, text, trio| with_dynamic_file(id, &text, trio) + "reconfigEnabled=true\n");
+    let before: Vec<String> = (1..=3).map(|id| std::fs::read_to_string(trio.config(id)).unwrap()).collect();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(3);
+    let named = config_node(&trio.client(leader));
+    let version = named.lines().last().unwrap().strip_prefix("version=").unwrap().to_owned();
+    assert!(version.ends_with("00000000") && version != "00000000", "an epoch's first zxid, got {version}");
+    for id in 1..=3 {
+        let file = format!("{}.dynamic.{version}", trio.config(id).display());
+        let pointer = format!("dynamicConfigFile={file}\n");
+        let text = || std::fs::read_to_string(trio.config(id)).unwrap();
+        eventually("the pointer to the list", || text().ends_with(&pointer));
+        let (kept, _) = before[id - 1].split_once("dynamicConfigFile=").unwrap();
+        assert_eq!(text(), format!("{kept}reconfigEnabled=true\n{pointer}"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), listed(&trio).trim_end());
+    }
+    trio.stop();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(3);
+    assert!(config_node(&trio.client(leader)).ends_with(&format!("version={version}")));
+    trio.stop();
+}
+
+#[test]
+fn a_member_with_several_addresses_is_reached_at_the_one_that_answers() {
+    let mut trio = Trio::new("addresses", |id, text, _| {
+        // To the others: nobody is at 127.0.0.9.
+        let own = format!("server.{id}=");
+        let lines = text.lines().map(|line| match line.split_once("=127.0.0.1:") {
+            Some((key, ports)) if key.starts_with("server.") && !line.starts_with(&own) => {
+                format!("{key}=127.0.0.9:{ports}|127.0.0.1:{ports}\n")
+            }
+            _ => format!("{line}\n"),
+        });
+        format!("{}multiAddress.enabled=true\n", lines.collect::<String>())
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, followers) = trio.wait_for_leader(3);
+    trio.client(followers[0]).create("/a", b"", CreateMode::Persistent).unwrap();
+    let other = followers[1];
+    let line =
+        format!("server.{other}={}|{}:participant", trio.member(other), trio.member(other).replace("0.0.1", "0.0.9"));
+    assert!(config_node(&trio.client(leader)).contains(&line));
+    trio.stop();
+}
+
+#[test]
+fn without_a_quorum_clients_that_only_read_are_served_where_that_is_enabled() {
+    let mut trio = Trio::new("read-only", |_, text, _| {
+        text.replace("tickTime=2000", "tickTime=500") + "readonlymode.enabled=true\n"
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, followers) = trio.wait_for_leader(3);
+    trio.client(leader).create("/a", b"kept", CreateMode::Persistent).unwrap();
+    let alone = followers[0];
+    let reader = trio.client(alone);
+    reader.sync("/").unwrap();
+    drop(reader);
+    trio.kill(leader);
+    trio.kill(followers[1]);
+    eventually("it serves who only reads", || trio.ask(alone, "isro") == "ro");
+    assert_eq!(trio.mode(alone).as_deref(), Some("read-only"));
+    let reader = connect(trio.port(alone), Options { read_only: true, ..Options::default() }).unwrap();
+    assert_eq!(reader.get("/a", false).unwrap().0.as_deref(), Some(&b"kept"[..]));
+    let refused = reader.create("/b", b"", CreateMode::Persistent).unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::NotReadOnly));
+    let patience = Duration::from_millis(500);
+    assert!(connect(trio.port(alone), Options { connect_timeout: patience, ..Options::default() }).is_err());
+    // With a quorum, everybody is served again.
+    trio.start_again(leader);
+    trio.wait_for_leader(2);
+    trio.client(alone).create("/b", b"", CreateMode::Persistent).unwrap();
+    trio.stop();
+}
+
+#[test]
+fn a_leader_that_is_not_to_serve_leaves_the_clients_to_the_others() {
+    let mut trio = Trio::new("leader-serves", |_, text, _| text + "leaderServes=no\n");
+    (1..=3).for_each(|id| trio.start_again(id));
+    eventually("two follow", || (1..=3).filter(|id| trio.mode(*id).as_deref() == Some("follower")).count() == 2);
+    let leader = (1..=3).find(|id| trio.mode(*id).as_deref() != Some("follower")).unwrap();
+    let follower = (1..=3).find(|id| *id != leader).unwrap();
+    let client = trio.client(follower);
+    client.create("/a", b"", CreateMode::Persistent).unwrap();
+    let patience = Duration::from_millis(500);
+    assert!(connect(trio.port(leader), Options { connect_timeout: patience, ..Options::default() }).is_err());
+    trio.stop();
+}
+
+#[test]
+fn a_port_for_other_servers_that_stays_taken_ends_the_start_with_14() {
+    let mut trio = Trio::new("taken", |_, text, _| text + "electionPortBindRetry=1\n");
+    let taken = TcpListener::bind(("127.0.0.1", trio.peer_port(1, true))).unwrap();
+    trio.start_again(1);
+    assert_eq!(trio.wait(1).code(), Some(14));
+    let said = trio.log(1);
+    assert!(said.contains(&format!("cannot listen on the election port {}", taken.local_addr().unwrap())), "{said}");
+}
+
+#[test]
+fn a_port_for_other_servers_that_is_taken_is_tried_again() {
+    let mut trio = Trio::new("taken-for-a-while", |_, text, _| text + "electionPortBindRetry=0\n");
+    let taken = TcpListener::bind(("127.0.0.1", trio.peer_port(1, true))).unwrap();
+    (1..=3).for_each(|id| trio.start_again(id));
+    trio.wait_for_leader(2);
+    eventually("it tries", || trio.log(1).contains("trying again"));
+    drop(taken);
+    trio.wait_for_leader(3);
+    trio.stop();
+}
