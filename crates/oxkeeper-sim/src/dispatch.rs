@@ -219,7 +219,7 @@ impl World {
             }
             PeerOutput::SendImage { link, image } => {
                 let (bytes, end) = (self.hosts[h].read_image(image), self.end_of(h, link));
-                if let Some((key, side)) = end {
+                if let Some((key, side)) = end.filter(|_| self.options.planted != Some(Bug::DiffForSnapshot)) {
                     self.net.send(self.now, key, side, Message::Image(bytes));
                 }
                 self.image_sent_later(h, image);
@@ -258,6 +258,7 @@ impl World {
                 return Some(Packet::Proposal { zxid: *zxid, txn: Bug::alter_close(txn) });
             }
             (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
+            (Packet::Snap { zxid }, Some(Bug::DiffForSnapshot)) => return Some(Packet::Diff { zxid: *zxid }),
             (Packet::Ack { zxid }, Some(Bug::AckTooFar)) if zxid.counter() > 0 => {
                 return Some(Packet::Ack { zxid: Zxid(zxid.0 + 1) });
             }

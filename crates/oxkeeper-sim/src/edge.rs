@@ -2,7 +2,6 @@
 //! which inputs; decisions are the replica's.
 
 use crate::host::{ElectionPeer, LeaderDial, Received, Running, load_image};
-use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Node};
 use crate::port::{Port, Taken};
 use crate::world::{ServerEvent, World};
@@ -210,13 +209,12 @@ impl World {
     }
 
     pub(crate) fn on_client_bytes(&mut self, h: usize, conn: ConnId, message: Message) {
-        let planted = self.options.planted;
         let running = self.running(h);
         match message {
             Message::Bytes(bytes) => {
                 let Some(port) = running.ports.get_mut(&conn) else { return };
                 port.receive(&bytes);
-                if port.is_established() && planted != Some(Bug::TouchIgnored) {
+                if port.is_established() {
                     let session = port.session;
                     self.input(h, Input::Touched(vec![session]));
                 }

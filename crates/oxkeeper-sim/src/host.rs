@@ -442,9 +442,6 @@ impl Host {
         if options.planted == Some(Bug::HistoryWithHole) && history.len() > 2 {
             history.remove(1);
         }
-        if options.planted == Some(Bug::HistoryEmpty) {
-            history.clear();
-        }
         Some(history)
     }
 }
@@ -492,7 +489,7 @@ fn log_options(options: &RunOptions) -> LogOptions {
 }
 fn recover_options(options: &RunOptions) -> RecoverOptions {
     let all = RecoverOptions::default();
-    let record_bytes_max = if options.planted == Some(Bug::LongRecordRefused) { 400 } else { all.record_bytes_max };
+    let record_bytes_max = if options.planted == Some(Bug::LongRecordRefused) { 200 } else { all.record_bytes_max };
     RecoverOptions {
         tree: tree_options(options),
         epochs: options.servers() > 1,

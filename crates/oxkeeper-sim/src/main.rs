@@ -176,7 +176,8 @@ fn museum(arguments: &Arguments) -> ExitCode {
 /// The first seed that finds a bug, and the rule that was broken.
 fn find(bug: Bug, arguments: &Arguments) -> Option<(String, String)> {
     let program = std::env::current_exe().expect("the program knows where it is");
-    (arguments.start..arguments.start + arguments.seeds).find_map(|seed| {
+    let seeds = arguments.start..arguments.start + arguments.seeds;
+    std::iter::once(bug.seed()).chain(seeds.filter(|seed| *seed != bug.seed())).find_map(|seed| {
         let number = seed.to_string();
         let mut command = Command::new(&program);
         command.args(["--worker", "--seeds", "1", "--jobs", "1", "--start", &number, "--plant", bug.name()]);

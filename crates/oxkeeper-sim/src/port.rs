@@ -119,7 +119,7 @@ impl Port {
         let Ok(header) = RequestHeader::read(&mut r) else { return Some(Taken::Close) };
         let restores = matches!(OpCode::from_number(header.op), Some(OpCode::SetWatches | OpCode::SetWatches2));
         match route(header.op) {
-            _ if restores && planted == Some(Bug::SetWatchesTooBig) && body.len() > 150 => Some(Taken::Close),
+            _ if restores && planted == Some(Bug::SetWatchesTooBig) && body.len() > 60 => Some(Taken::Close),
             _ if restores && planted == Some(Bug::SetWatchesIgnored) => {
                 let mut out = Vec::new();
                 let reply = ReplyHeader { xid: header.xid, zxid: state.tree.last_processed(), error: 0 };

@@ -81,7 +81,9 @@ impl Checks {
             let text = format!("servers {} and {} lead epoch {}", other.by + 1, h + 1, epoch.0);
             return self.fail("Leadership1", text);
         }
-        let (history, delivered) = (running.shadow.last(), self.model.last);
+        // The last acknowledgement may come late, when others have gone on to a later epoch: that is not this leader's to know.
+        let earlier = self.model.digests.range(..Zxid::new(epoch, 0)).next_back();
+        let (history, delivered) = (running.shadow.last(), earlier.map_or(Zxid::ZERO, |(zxid, _)| *zxid));
         self.leaders.insert(epoch, Leadership { by: h, life: self.lives[h], history });
         let knows = delivered <= running.shadow.base || running.shadow.zxids.binary_search(&delivered).is_ok();
         if !knows {
