@@ -240,7 +240,8 @@ fn a_gap_right_after_the_newest_snapshot_is_reported() {
 /// Whoever reads the log for a learner would find no hole between two epochs (simulator seed 2808).
 #[test]
 fn logs_that_end_before_the_snapshot_are_another_history() {
-    let server = Server::with_history(1..=6, &[3]);
+    let mut server = Server::with_history(1..=6, &[3]);
+    server.options.epochs = true;
     let mut tree = server.recover().unwrap().tree;
     (7..=9).for_each(|zxid| drop(apply(&mut tree, zxid)));
     // A leader's snapshot, in the moment before the logs of before it are removed.
