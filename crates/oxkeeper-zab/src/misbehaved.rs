@@ -91,31 +91,6 @@ impl fmt::Display for Misbehaved {
     }
 }
 
-/// The reference's name of a packet's type.
-pub(crate) fn name(packet: &Packet) -> &'static str {
-    match packet {
-        Packet::Request { .. } => "REQUEST",
-        Packet::Proposal { .. } => "PROPOSAL",
-        Packet::Ack { .. } => "ACK",
-        Packet::Commit { .. } => "COMMIT",
-        Packet::Ping { .. } => "PING",
-        Packet::Revalidate(_) => "REVALIDATE",
-        Packet::Sync { .. } => "SYNC",
-        Packet::Inform { .. } => "INFORM",
-        Packet::CommitAndActivate { .. } => "COMMITANDACTIVATE",
-        Packet::NewLeader { .. } => "NEWLEADER",
-        Packet::FollowerInfo { .. } => "FOLLOWERINFO",
-        Packet::UpToDate { .. } => "UPTODATE",
-        Packet::Diff { .. } => "DIFF",
-        Packet::Trunc { .. } => "TRUNC",
-        Packet::Snap { .. } => "SNAP",
-        Packet::ObserverInfo { .. } => "OBSERVERINFO",
-        Packet::LeaderInfo { .. } => "LEADERINFO",
-        Packet::AckEpoch(_) => "ACKEPOCH",
-        Packet::InformAndActivate { .. } => "INFORMANDACTIVATE",
-    }
-}
-
 pub(crate) fn unexpected(expected: &'static str, got: &Packet) -> Misbehaved {
-    Misbehaved::Unexpected { expected, got: name(got) }
+    Misbehaved::Unexpected { expected, got: got.name() }
 }

@@ -11,7 +11,6 @@ use oxkeeper_types::ensemble::{Ensemble, MemberRules};
 use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
-use crate::misbehaved;
 use crate::{Durable, Input, LinkId, Output, RoleChange, Zab, ZabOptions};
 
 pub(crate) const fn z(epoch: i64, counter: i64) -> Zxid {
@@ -273,7 +272,7 @@ fn describe(output: &Output) -> Option<String> {
 }
 
 fn describe_packet(packet: &Packet) -> String {
-    let name = misbehaved::name(packet);
+    let name = packet.name();
     match packet {
         Packet::FollowerInfo { accepted_epoch, .. } | Packet::ObserverInfo { accepted_epoch, .. } => {
             format!("{name} {}", accepted_epoch.0)

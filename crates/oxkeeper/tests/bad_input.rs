@@ -22,11 +22,6 @@ const SLOW_READERS: usize = 10;
 /// Kinds of bad connections.
 const KINDS: usize = 12;
 
-fn resident_kib(server: &Single) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
-}
 fn descriptors(server: &Single) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap().count()
 }
@@ -36,19 +31,6 @@ fn reasons(server: &Single) -> usize {
 }
 fn connected(port: u16) -> TcpStream {
     TcpStream::connect(("127.0.0.1", port)).unwrap()
-}
-
-/// The same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 24
-    }
-    fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
-    }
 }
 
 fn framed(body: &[u8]) -> Vec<u8> {
@@ -185,12 +167,12 @@ fn ten_thousand_bad_connections_harm_nobody() {
     let open = descriptors(&server);
     // What the allocator and the kernel keep for the next time is there when the server is measured.
     siege(&server, &client, 3 * WAVES_AT_A_TIME);
-    let resident = resident_kib(&server);
+    let resident = server.status("VmRSS:");
     let longest = siege(&server, &client, WAVES);
     assert!(server.is_running(), "the server has ended");
     assert!(longest < PAUSE_MAX, "an answer took {longest:?}");
     eventually("descriptors are given back", || descriptors(&server) <= open);
-    let grown = resident_kib(&server).saturating_sub(resident);
+    let grown = server.status("VmRSS:").saturating_sub(resident);
     assert!(grown < GROWTH_KIB_MAX, "the server grew by {grown} KiB from {resident} KiB");
     println!("the longest answer took {longest:?}; grown by {grown} KiB from {resident} KiB");
     client.close().unwrap();

@@ -17,19 +17,6 @@ const GROWTH_KIB_MAX: u64 = 64 << 10;
 /// Threads that a server may have more than before, while all of a wave are connected.
 const MORE_THREADS_MAX: u64 = 200;
 
-/// The same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 24
-    }
-    fn bytes(&mut self, length: u64) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
-    }
-}
-
 /// The greeting of a server that nobody knows.
 fn greeting(id: i64, length: i32) -> Vec<u8> {
     [&(-65536i64).to_be_bytes()[..], &id.to_be_bytes(), &length.to_be_bytes(), b"127.0.0.1:9"].concat()

@@ -234,8 +234,12 @@ fn a_flipped_byte_stops_the_start_and_says_where() {
     let (zxids, report) = bench.replay(0);
     assert_eq!(zxids, [1]);
     let text = report.unwrap_err().to_string();
-    let places =
-        ["/data/version-2/log.1 is damaged at offset 98", "checksum 0x", "last good transaction 0x1", "txnlog"];
+    let places = [
+        "/data/version-2/log.1 is damaged at offset 98",
+        "checksum 0x",
+        "last good transaction 0x1",
+        "zkTxnLogToolkit.sh",
+    ];
     for expected in places {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }

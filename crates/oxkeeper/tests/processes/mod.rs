@@ -106,6 +106,25 @@ pub fn signal(child: &Child, signal: i32) {
     assert!(sent.success());
 }
 
+fn status(child: &Child, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The same numbers in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 24
+    }
+    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+        (0..length).map(|_| self.next() as u8).collect()
+    }
+}
+
 /// `oxkeeper server` with these arguments, its log on a pipe.
 pub fn server(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_oxkeeper"));
@@ -161,6 +180,10 @@ impl Single {
     }
     pub fn client(&self) -> Client {
         Client::connect(&format!("127.0.0.1:{}", self.port), Options::default()).unwrap()
+    }
+    /// A number of what the system says of the process.
+    pub fn status(&self, name: &str) -> u64 {
+        status(&self.child, name)
     }
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -234,9 +257,7 @@ impl Trio {
     }
     /// A number of what the system says of a server's process.
     pub fn status(&self, id: usize, name: &str) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.children[&id].id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        status(&self.children[&id], name)
     }
     /// What a server has said so far.
     pub fn log(&self, id: usize) -> String {
