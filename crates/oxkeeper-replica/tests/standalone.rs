@@ -149,27 +149,91 @@ fn a_closed_connection_leaves_its_session_until_it_expires() {
     assert!(s.state.tree.node("/e").is_none());
 }
 
-#[test]
-fn empty_containers_and_old_ttl_nodes_are_reaped() {
+/// A server with TTL nodes, and a client whose session outlives the test.
+fn with_reaper(options: Options) -> (Server, ConnId) {
     let mut s = Server::new(Options {
         owner_rules: OwnerRules { extended_types: true, emulate_353_ttl: false },
-        session_timeout_max: Millis(1_000_000),
-        ..Options::default()
+        session_timeout_max: Millis(10_000_000),
+        ..options
     });
-    let conn = s.open(SessionId::NONE, [0; 16], 1_000_000);
-    for path in ["/used", "/unused"] {
-        let request = CreateRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 4 };
-        assert_eq!(s.call(conn, CREATE_CONTAINER, |w| request.write(w)).0, 0);
-    }
-    let ttl = CreateTtlRequest { path: "/ttl".into(), data: None, acl: Some(open_acl()), flags: 5, ttl_ms: 90_000 };
-    assert_eq!(s.call(conn, CREATE_TTL, |w| ttl.write(w)).0, 0);
-    create(&mut s, conn, "/used/child", 0);
-    s.call(conn, DELETE, |w| DeleteRequest { path: "/used/child".into(), version: -1 }.write(w));
+    let conn = s.open(SessionId::NONE, [0; 16], 10_000_000);
+    (s, conn)
+}
+
+fn create_container(s: &mut Server, conn: ConnId, path: &str) {
+    let request = CreateRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 4 };
+    assert_eq!(s.call(conn, CREATE_CONTAINER, |w| request.write(w)).0, 0);
+}
+
+fn create_ttl(s: &mut Server, conn: ConnId, path: &str, ttl_ms: i64) {
+    let request = CreateTtlRequest { path: path.into(), data: None, acl: Some(open_acl()), flags: 5, ttl_ms };
+    assert_eq!(s.call(conn, CREATE_TTL, |w| request.write(w)).0, 0);
+}
+
+/// A child comes and goes.
+fn use_container(s: &mut Server, conn: ConnId, path: &str) {
+    let child = format!("{path}/child");
+    assert_eq!(create(s, conn, &child, 0), 0);
+    assert_eq!(s.call(conn, DELETE, |w| DeleteRequest { path: child.into(), version: -1 }.write(w)).0, 0);
+}
+
+#[test]
+fn empty_containers_and_old_ttl_nodes_are_reaped() {
+    let (mut s, conn) = with_reaper(Options::default());
+    create_container(&mut s, conn, "/used");
+    create_container(&mut s, conn, "/unused");
+    create_ttl(&mut s, conn, "/ttl", 90_000);
+    use_container(&mut s, conn, "/used");
     s.advance(60_000);
     let left = |s: &Server| ["/used", "/unused", "/ttl"].map(|p| s.state.tree.node(p).is_some());
     assert_eq!(left(&s), [false, true, true]);
     s.advance(60_000);
     assert_eq!(left(&s), [false, true, false]);
+}
+
+#[test]
+fn the_reaper_keeps_a_pause_between_its_deletes() {
+    let (mut s, conn) = with_reaper(Options { containers_per_minute_max: 60, ..Options::default() });
+    for path in ["/a", "/b", "/c"] {
+        create_container(&mut s, conn, path);
+        use_container(&mut s, conn, path);
+    }
+    let left = |s: &Server| ["/a", "/b", "/c"].iter().filter(|p| s.state.tree.node(p).is_some()).count();
+    s.advance(60_000);
+    assert_eq!(left(&s), 2);
+    s.advance(999);
+    assert_eq!(left(&s), 2);
+    s.advance(1);
+    assert_eq!(left(&s), 1);
+    s.advance(1000);
+    assert_eq!(left(&s), 0);
+}
+
+#[test]
+fn containers_that_were_never_used_go_after_their_time_where_there_is_one() {
+    for (max, is_left) in [(None, true), (Some(Millis(90_000)), false)] {
+        let (mut s, conn) = with_reaper(Options { container_never_used_max: max, ..Options::default() });
+        create_container(&mut s, conn, "/unused");
+        s.advance(60_000);
+        assert!(s.state.tree.node("/unused").is_some(), "its time is not over");
+        s.advance(60_000);
+        assert_eq!(s.state.tree.node("/unused").is_some(), is_left, "{max:?}");
+    }
+}
+
+#[test]
+fn a_write_starts_the_time_of_a_ttl_node_again_and_children_do_not() {
+    let (mut s, conn) = with_reaper(Options::default());
+    create_ttl(&mut s, conn, "/written", 90_000);
+    create_ttl(&mut s, conn, "/parent", 90_000);
+    s.advance(60_000);
+    s.call(conn, SET, |w| SetDataRequest { path: "/written".into(), data: None, version: -1 }.write(w));
+    use_container(&mut s, conn, "/parent");
+    s.advance(60_000);
+    let left = |s: &Server| ["/written", "/parent"].map(|p| s.state.tree.node(p).is_some());
+    assert_eq!(left(&s), [true, false]);
+    s.advance(60_000);
+    assert_eq!(left(&s), [false, false]);
 }
 
 #[test]

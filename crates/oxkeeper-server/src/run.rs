@@ -78,14 +78,6 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         }
         _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
     };
-    let mut listener = match edge.client_address {
-        None => None,
-        Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),
-    };
-    let client_address = listener.as_ref().map(|l| l.local_addr()).transpose()?;
-    if let Some(address) = client_address {
-        tracing::info!("binding to port {address}");
-    }
     let mut polls = Vec::new();
     let mut handles = Vec::new();
     for _ in 0..edge.threads.max(1) {
@@ -109,6 +101,15 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
             (Some(peers), Some(thread))
         }
     };
+    // After the ports between servers, which may take a while: whoever connects before is refused, and does not wait.
+    let mut listener = match edge.client_address {
+        None => None,
+        Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),
+    };
+    let client_address = listener.as_ref().map(|l| l.local_addr()).transpose()?;
+    if let Some(address) = client_address {
+        tracing::info!("binding to port {address}");
+    }
     let info = ServerInfo {
         client_port: client_address.map_or(-1, |a| i32::from(a.port())),
         secure_client_port: -1,

@@ -261,6 +261,52 @@ fn a_wrong_password_is_answered_with_nothing_and_closes() {
 }
 
 #[test]
+fn the_id_of_a_session_starts_with_the_number_of_the_server() {
+    let server = TestServer::start("");
+    assert_eq!(server.client().session >> 56, 1, "a standalone server is number 1");
+}
+
+#[test]
+fn bytes_behind_a_request_are_ignored() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    for request in [create(1, "/a", b"x", 0), get(1, "/a", false), set(1, "/a", b"y")] {
+        let longer = [&request[4..], b"what a later release may add"].concat();
+        assert_eq!(client.call(&frame(&longer)).error, 0);
+    }
+}
+
+#[test]
+fn a_first_frame_is_read_as_a_handshake_whatever_it_is() {
+    let server = TestServer::start("");
+    let mut socket = server.socket();
+    // A request of xid -8, op 0: the version of the protocol and the zxid last seen, to the server.
+    let body = [&[0; 4][..], &10_000i32.to_be_bytes(), &[0; 8], &frame(&[0; 16]), b"surplus"].concat();
+    socket.write_all(&request(-8, 0, &body)).unwrap();
+    let answer = read_frame(&mut socket);
+    assert_eq!(i32::from_be_bytes(answer[4..8].try_into().unwrap()), 10_000);
+    assert_ne!(i64::from_be_bytes(answer[8..16].try_into().unwrap()), 0, "a session");
+}
+
+#[test]
+fn a_request_carries_the_identities_of_its_arrival() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    let auth = [&0i32.to_be_bytes()[..], &text("digest"), &frame(b"ann:secret")].concat();
+    let mut other = server.client();
+    assert_eq!(other.call(&request(-4, 100, &auth)).error, 0);
+    let acl = [&1i32.to_be_bytes()[..], &31i32.to_be_bytes(), &text("auth"), &text("")].concat();
+    let body = [&text("/a")[..], &frame(b""), &acl, &0i32.to_be_bytes()].concat();
+    assert_eq!(other.call(&request(1, 1, &body)).error, 0);
+    // All at once: the first is on its way when the identity comes.
+    let all = [set(1, "/a", b"x"), request(-4, 100, &auth), set(2, "/a", b"y")].concat();
+    client.send(&all);
+    let mut errors: Vec<(i32, i32)> = (0..3).map(|_| client.receive()).map(|r| (r.xid, r.error)).collect();
+    errors.sort();
+    assert_eq!(errors, [(-4, 0), (1, -102), (2, 0)]);
+}
+
+#[test]
 fn a_silent_session_expires() {
     let server = TestServer::start("minSessionTimeout=1000");
     let mut client = Client::resume(server.socket(), 1000, 0, &[0; 16]);

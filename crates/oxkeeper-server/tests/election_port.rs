@@ -174,7 +174,11 @@ fn garbage_ends_its_own_connection_only() {
     three.write_all(&greeting(3, t.three_port)).unwrap();
     t.member.wait_link(3, true);
     let garbage: [&[u8]; 3] = [&(-5i64).to_be_bytes(), &[0xff; 64], b"GET / HTTP/1.1\r\n\r\n"];
-    for bytes in garbage {
+    // Addresses without a byte, and of more bytes than are allowed.
+    let lengths = [0i32, -1, 2049, i32::MAX].map(|length| {
+        [&(-65536i64).to_be_bytes()[..], &3i64.to_be_bytes(), &length.to_be_bytes(), &[b'a'; 3000]].concat()
+    });
+    for bytes in garbage.into_iter().chain(lengths.iter().map(Vec::as_slice)) {
         let mut socket = dial(t.port);
         socket.write_all(bytes).unwrap();
         // Text is the id of a server of 3.4 that nobody knows, and what follows is no message.

@@ -102,6 +102,7 @@ impl World {
         if self.options.planted == Some(Bug::WatchAfterReply) {
             out.deliveries.sort_by_key(|delivery| !delivery.is_reply);
         }
+        let mut before = None;
         for delivery in &out.deliveries {
             if self.point(h, "before a delivery") {
                 return false;
@@ -114,7 +115,11 @@ impl World {
             }
             let bytes = out.frames[delivery.range.clone()].to_vec();
             let key = port.key;
-            let copies = self.copies(delivery.is_reply);
+            // Behind the length and the number stands the zxid of what has happened.
+            let this = (!delivery.is_reply).then(|| (key, bytes[8..16].to_vec()));
+            let of_same_txn = this.is_some() && before.replace(this.clone()) == Some(this);
+            let lost = of_same_txn && self.options.planted == Some(Bug::MultiEventLost);
+            let copies = if lost { 0 } else { self.copies(delivery.is_reply) };
             self.trace.note(self.now, Who::Server(h), "deliver", &[delivery.conn.0 as i64, bytes.len() as i64], || {
                 format!("{} bytes to connection {}", bytes.len(), delivery.conn.0)
             });
@@ -194,7 +199,10 @@ impl World {
         self.trace.note(self.now, Who::Server(h), "peer", &[], || points::peer_text(&output));
         let running = self.hosts[h].running.as_mut().expect("still running");
         match output {
-            PeerOutput::Notify { to, notification } => {
+            PeerOutput::Notify { to, mut notification } => {
+                if self.options.planted == Some(Bug::VoteWithoutZxid) {
+                    notification.zxid = Zxid::ZERO;
+                }
                 let peer = running.election.entry(to).or_default();
                 peer.last = Some(notification.clone());
                 match peer.conn {
@@ -246,6 +254,13 @@ impl World {
         let lost = match (&packet, self.options.planted) {
             (Packet::Proposal { .. }, Some(Bug::ProposalLost)) => self.random.below(50) == 0,
             (Packet::Commit { .. }, Some(Bug::CommitLost)) => self.random.below(50) == 0,
+            (Packet::Proposal { zxid, txn }, Some(Bug::CloseAltered)) => {
+                return Some(Packet::Proposal { zxid: *zxid, txn: Bug::alter_close(txn) });
+            }
+            (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
+            (Packet::Ack { zxid }, Some(Bug::AckTooFar)) if zxid.counter() > 0 => {
+                return Some(Packet::Ack { zxid: Zxid(zxid.0 + 1) });
+            }
             (Packet::NewLeader { epoch, .. }, Some(Bug::UpToDateEarly)) => {
                 return Some(Packet::UpToDate { zxid: Zxid::new(*epoch, 0) });
             }
@@ -259,8 +274,14 @@ impl World {
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);
         }
-        if let Some((key, side)) = self.end_of(h, link) {
-            self.net.send(self.now, key, side, Message::Packet(packet));
+        let Some((key, side)) = self.end_of(h, link) else { return };
+        let zxid = match &packet {
+            Packet::Proposal { zxid, .. } => Some(*zxid),
+            _ => None,
+        };
+        self.net.send(self.now, key, side, Message::Packet(packet));
+        if let (Some(zxid), Some(Bug::CommitWithProposal)) = (zxid, self.options.planted) {
+            self.net.send(self.now, key, side, Message::Packet(Packet::Commit { zxid }));
         }
     }
 

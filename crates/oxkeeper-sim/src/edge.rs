@@ -2,6 +2,7 @@
 //! which inputs; decisions are the replica's.
 
 use crate::host::{ElectionPeer, LeaderDial, Received, Running, load_image};
+use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Node};
 use crate::port::{Port, Taken};
 use crate::world::{ServerEvent, World};
@@ -68,7 +69,7 @@ impl World {
         }
     }
 
-    fn running(&mut self, h: usize) -> &mut Running {
+    pub(crate) fn running(&mut self, h: usize) -> &mut Running {
         self.hosts[h].running.as_mut().expect("the caller knows that the process runs")
     }
 
@@ -209,12 +210,13 @@ impl World {
     }
 
     pub(crate) fn on_client_bytes(&mut self, h: usize, conn: ConnId, message: Message) {
+        let planted = self.options.planted;
         let running = self.running(h);
         match message {
             Message::Bytes(bytes) => {
                 let Some(port) = running.ports.get_mut(&conn) else { return };
                 port.receive(&bytes);
-                if port.is_established() {
+                if port.is_established() && planted != Some(Bug::TouchIgnored) {
                     let session = port.session;
                     self.input(h, Input::Touched(vec![session]));
                 }

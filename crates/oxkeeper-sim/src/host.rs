@@ -77,6 +77,10 @@ impl Clock {
     pub fn jump(&mut self, ms: i64) {
         self.wall_offset_ms += ms;
     }
+    /// A planted bug: what is measured with the wall clock sees its jumps.
+    pub fn jump_both(&mut self, ms: i64) {
+        self.mono_us += ms.max(0) * 1000;
+    }
 }
 
 /// A machine.
@@ -180,6 +184,8 @@ pub struct Running {
     pub out: Outputs,
     pub work: VecDeque<Work>,
     pub job: Option<Job>,
+    /// A planted bug: the job's answers were given before it was done.
+    pub lied: bool,
     pub snapshot: Option<(ImageId, Zxid)>,
     pub ports: BTreeMap<ConnId, Port>,
     /// Connections that may be able to go on with their requests.
@@ -255,6 +261,9 @@ impl Host {
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
         }
+        if options.planted == Some(Bug::EmptyLogRefused) {
+            self.refuse_empty_logs()?;
+        }
         let recovered = recover(self.shared_disk(), &self.dirs, &recover_options)?;
         let last = recovered.last;
         let tree_last = recovered.tree.last_processed();
@@ -264,7 +273,7 @@ impl Host {
             Ok(log) => log,
             Err(_) => log_from(&self.disk, &self.dirs, Zxid(base.0 + 1))?,
         };
-        // Only the tail that joins without a gap to the last transaction is history that can be handed on.
+        // What joins without a gap to the last transaction, as the checkers know it.
         let mut history: Vec<(Zxid, Bytes)> = log;
         if history.last().map(|(z, _)| *z) != Some(tree_last) {
             history.clear();
@@ -272,13 +281,11 @@ impl Host {
         let zxids: Vec<Zxid> = history.iter().map(|(z, _)| *z).filter(|z| *z <= tree_last).collect();
         let base = if zxids.is_empty() { tree_last.max(Zxid::ZERO) } else { before_first(&history, base) };
         let shadow = Shadow { base, zxids };
-        let keep = history.len().saturating_sub(options.commit_log_count);
-        let recent_after = if keep == 0 { base } else { history[keep - 1].0 };
-        let recent = history.split_off(keep);
-        let recent_after = if recent.is_empty() { last } else { recent_after };
+        let (recent, recent_after) = (recovered.recent.txns, recovered.recent.after);
 
         let state = State { tree: recovered.tree };
-        let writer = LogWriter::new(self.shared_disk(), self.dirs.clone(), log_options(), state.tree.last_processed());
+        let writer =
+            LogWriter::new(self.shared_disk(), self.dirs.clone(), log_options(options), state.tree.last_processed());
         let clock = self.clock.now(now);
         let settings = replica_options(options, self.id);
         let epochs = recovered.epochs;
@@ -316,6 +323,7 @@ impl Host {
             out: Outputs::default(),
             work: VecDeque::new(),
             job: None,
+            lied: false,
             snapshot: None,
             ports: BTreeMap::new(),
             to_pump: Vec::new(),
@@ -333,6 +341,20 @@ impl Host {
             wake_at: u64::MAX,
             apply_scheduled: false,
         });
+        Ok(())
+    }
+
+    /// A planted bug: files of a length of nothing stop the start.
+    fn refuse_empty_logs(&self) -> StorageResult<()> {
+        let io = |source| StorageError::Io { action: "list", path: self.dirs.logs.clone(), source };
+        for entry in self.disk.list(&self.dirs.logs).map_err(io)? {
+            let path = self.dirs.logs.join(&entry.name);
+            let begin = self.disk.bytes_of(&path).unwrap_or_default();
+            if entry.name.starts_with("log.") && begin.iter().take(16).all(|byte| *byte == 0) {
+                let source = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                return Err(StorageError::Io { action: "read the header of", path, source });
+            }
+        }
         Ok(())
     }
 
@@ -384,10 +406,11 @@ impl Host {
     }
 
     /// Writes the snapshot under way; `None` where it failed, which costs nothing but its use.
-    pub fn write_snapshot(&mut self) -> Option<Zxid> {
+    pub fn write_snapshot(&mut self, planted: Option<Bug>) -> Option<Zxid> {
         let disk = self.shared_disk();
         let running = self.running.as_mut()?;
-        let (image, zxid) = running.snapshot.take()?;
+        let (image, mut zxid) = running.snapshot.take()?;
+        zxid.0 += i64::from(planted == Some(Bug::SnapshotNamedTooLate));
         let tree = &running.state.tree;
         if !tree.has_image(image) {
             // The tree was replaced meanwhile, and its images went with it.
@@ -411,13 +434,16 @@ impl Host {
     pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
         let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
-        let known = log.iter().any(|(z, _)| *z == after);
-        if !(known || first.follows(after) && after.counter() == 0) {
+        let begins = after == Zxid::ZERO && first == Zxid::new(Epoch(1), 1);
+        if first != after && !begins {
             return None;
         }
         let mut history: Vec<(Zxid, Bytes)> = log.into_iter().filter(|(z, _)| *z > after).collect();
         if options.planted == Some(Bug::HistoryWithHole) && history.len() > 2 {
             history.remove(1);
+        }
+        if options.planted == Some(Bug::HistoryEmpty) {
+            history.clear();
         }
         Some(history)
     }
@@ -460,11 +486,20 @@ fn owner_rules() -> OwnerRules {
 fn snapshot_options() -> SnapshotOptions {
     SnapshotOptions::default()
 }
-fn log_options() -> LogOptions {
-    LogOptions { preallocate_bytes: 16 << 10, ..LogOptions::default() }
+fn log_options(options: &RunOptions) -> LogOptions {
+    let force_sync = options.planted != Some(Bug::ForceSyncOff);
+    LogOptions { preallocate_bytes: 16 << 10, force_sync, ..LogOptions::default() }
 }
 fn recover_options(options: &RunOptions) -> RecoverOptions {
-    RecoverOptions { tree: tree_options(options), epochs: options.servers() > 1, ..RecoverOptions::default() }
+    let all = RecoverOptions::default();
+    let record_bytes_max = if options.planted == Some(Bug::LongRecordRefused) { 400 } else { all.record_bytes_max };
+    RecoverOptions {
+        tree: tree_options(options),
+        epochs: options.servers() > 1,
+        record_bytes_max,
+        recent_max: options.commit_log_count,
+        ..all
+    }
 }
 pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
     let tick = Millis(options.tick_ms as i64);
@@ -481,6 +516,8 @@ pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
     }
 }
 fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+    let miscounted = (options.planted == Some(Bug::QuorumMiscounted)).then(|| options.ensemble_of(Some(id)));
+    let ensemble = miscounted.as_ref().unwrap_or(ensemble);
     ZabOptions {
         tick: Millis(options.tick_ms as i64),
         init_limit: options.init_limit,

@@ -149,41 +149,47 @@ fn work(arguments: &Arguments) -> ExitCode {
 /// Every planted bug, until a seed finds it; a row of the table in `docs/SIMULATION.md` each. Every run is a process of its own:
 /// what a bug breaks may be an assertion of the product.
 fn museum(arguments: &Arguments) -> ExitCode {
-    let program = std::env::current_exe().expect("the program knows where it is");
-    let mut all = true;
-    for bug in Bug::ALL.iter().filter(|bug| arguments.plant.as_deref().is_none_or(|name| name == bug.name())) {
-        let begin = Instant::now();
-        let found = (arguments.start..arguments.start + arguments.seeds).find_map(|seed| {
-            let mut command = Command::new(&program);
-            command.args([
-                "--worker",
-                "--seeds",
-                "1",
-                "--jobs",
-                "1",
-                "--start",
-                &seed.to_string(),
-                "--plant",
-                bug.name(),
-            ]);
-            let output = command.env("RUST_BACKTRACE", "0").output().expect("the program can start itself");
-            let text = String::from_utf8_lossy(&output.stdout);
-            let rule = if output.status.success() {
-                let rule = text.split("BROKEN ").nth(1)?;
-                rule.split(' ').next()?.to_string()
-            } else {
-                "ShouldNotBeTriggered".to_string()
-            };
-            Some((seed, rule))
-        });
-        let seconds = begin.elapsed().as_secs_f64();
-        match &found {
-            Some((seed, rule)) => println!("| `{}` | {} | {seed} | {rule} | {seconds:.1} s |", bug.name(), bug.what()),
-            None => println!("| `{}` | {} | none | not found | {seconds:.1} s |", bug.name(), bug.what()),
+    let bugs: Vec<Bug> =
+        Bug::ALL.iter().copied().filter(|b| arguments.plant.as_deref().is_none_or(|name| name == b.name())).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let missed = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(bug) = bugs.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    let begin = Instant::now();
+                    let found = find(*bug, arguments);
+                    let seconds = begin.elapsed().as_secs_f64();
+                    let (seed, rule) = found.clone().unwrap_or(("none".to_string(), "not found".to_string()));
+                    let (name, what, like) = (bug.name(), bug.what(), bug.like());
+                    println!("| `{name}` | {what} | {like} | {seed} | {rule} | {seconds:.1} s |");
+                    missed.fetch_add(usize::from(found.is_none()), std::sync::atomic::Ordering::Relaxed);
+                }
+            });
         }
-        all &= found.is_some();
-    }
-    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    });
+    let missed = missed.into_inner();
+    println!("{} of {} planted bugs found", bugs.len() - missed, bugs.len());
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The first seed that finds a bug, and the rule that was broken.
+fn find(bug: Bug, arguments: &Arguments) -> Option<(String, String)> {
+    let program = std::env::current_exe().expect("the program knows where it is");
+    (arguments.start..arguments.start + arguments.seeds).find_map(|seed| {
+        let number = seed.to_string();
+        let mut command = Command::new(&program);
+        command.args(["--worker", "--seeds", "1", "--jobs", "1", "--start", &number, "--plant", bug.name()]);
+        let output = command.env("RUST_BACKTRACE", "0").output().expect("the program can start itself");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let rule = if output.status.success() {
+            let rule = text.split("BROKEN ").nth(1)?;
+            rule.split(' ').next()?.to_string()
+        } else {
+            "ShouldNotBeTriggered".to_string()
+        };
+        Some((number, rule))
+    })
 }
 
 /// Sums over all seeds.

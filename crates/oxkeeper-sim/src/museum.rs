@@ -3,10 +3,12 @@
 //! They stand where the simulator plays the edge of a server (its disk thread, its ports, its links), so that nothing of them
 //! is in the product; each is what a careless edge or storage would do.
 
+use bytes::Bytes;
+use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_types::persist::{Persist, Persisted};
 
 macro_rules! bugs {
-    ($($bug:ident = $name:literal, $what:literal;)*) => {
+    ($($bug:ident = $name:literal, $what:literal, $like:literal;)*) => {
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Bug { $(#[doc = $what] $bug,)* }
 
@@ -18,32 +20,52 @@ macro_rules! bugs {
             pub fn what(self) -> &'static str {
                 match self { $(Bug::$bug => $what,)* }
             }
+            /// Where this has happened to others: numbers are ZOOKEEPER tickets, others name their project.
+            pub fn like(self) -> &'static str {
+                match self { $(Bug::$bug => $like,)* }
+            }
         }
     };
 }
 
 bugs! {
-    AckBeforeSync = "ack-before-sync", "the disk answers when it is asked, and writes later";
-    SyncErrorSwallowed = "sync-error-swallowed", "a failed write or sync is answered as done";
-    AcceptedEpochNotWritten = "accepted-epoch-not-written", "acceptedEpoch is confirmed and not written";
-    CurrentEpochNotWritten = "current-epoch-not-written", "currentEpoch is confirmed and not written";
-    EpochBeforeLog = "epoch-before-log", "epochs of a batch are written before its transactions";
-    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is";
-    TruncatesTooMuch = "truncates-too-much", "TRUNC cuts one transaction more than it was told";
-    SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays";
-    HistoryWithHole = "history-with-hole", "a learner is sent the log without its second transaction";
-    RecoveryForgets = "recovery-forgets", "a start drops the last transaction of the log";
-    WatchAfterReply = "watch-after-reply", "answers leave before the events that stand in front of them";
-    EventLost = "event-lost", "every twentieth watch event is lost";
-    EventTwice = "event-twice", "every twentieth watch event is sent twice";
-    ReplyLost = "reply-lost", "every fiftieth answer is lost";
-    ReadOvertakesWrite = "read-overtakes-write", "reads do not wait for the writes before them";
-    ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader";
-    SyncIsLocal = "sync-is-local", "sync is answered without asking the leader";
-    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link";
-    CommitLost = "commit-lost", "every fiftieth COMMIT is lost on its link";
-    UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER";
-    MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it";
+    AckBeforeSync = "ack-before-sync", "the disk answers when it is asked, and writes later", "4646, etcd 14370";
+    DiffAckedBeforeSync = "diff-acked-before-sync", "the same, but only while a learner synchronises", "3911, 4646, 4785";
+    ForceSyncOff = "force-sync-off", "transactions are written and never synced", "forceSync=no";
+    SyncErrorSwallowed = "sync-error-swallowed", "a failed write or sync is answered as done", "fsyncgate";
+    AcceptedEpochNotWritten = "accepted-epoch-not-written", "acceptedEpoch is confirmed and not written", "";
+    CurrentEpochNotWritten = "current-epoch-not-written", "currentEpoch is confirmed and not written", "";
+    EpochBeforeLog = "epoch-before-log", "epochs of a batch are written before its transactions", "4643";
+    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023";
+    TruncatesTooMuch = "truncates-too-much", "TRUNC cuts one transaction more than it was told", "";
+    SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays", "etcd 13766";
+    SnapshotNamedTooLate = "snapshot-named-too-late", "a snapshot is named for the transaction behind its last", "etcd 14685";
+    HistoryWithHole = "history-with-hole", "a learner is sent the log without its second transaction", "4925";
+    HistoryEmpty = "history-empty", "a learner that is behind is sent nothing from the log", "4352";
+    RecoveryForgets = "recovery-forgets", "a start drops the last transaction of the log", "4685";
+    EmptyLogRefused = "empty-log-refused", "a log without a whole header stops the start", "1621, 2332";
+    LongRecordRefused = "long-record-refused", "the log is read back with a smaller limit than it is written with", "pravega 477";
+    WatchAfterReply = "watch-after-reply", "answers leave before the events that stand in front of them", "etcd 15220";
+    EventLost = "event-lost", "every twentieth watch event is lost", "etcd 17529";
+    EventTwice = "event-twice", "every twentieth watch event is sent twice", "etcd 18089";
+    MultiEventLost = "multi-event-lost", "of several events of one transaction only the first is sent", "zookeeper-client-rust 82";
+    SetWatchesIgnored = "set-watches-ignored", "watches are not registered again after a reconnect", "etcd 20221";
+    SetWatchesTooBig = "set-watches-too-big", "a connection that restores many watches is closed", "706";
+    ReplyLost = "reply-lost", "every fiftieth answer is lost", "";
+    ReadOvertakesWrite = "read-overtakes-write", "reads do not wait for the writes before them", "ClickHouse 100415";
+    ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712";
+    SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418";
+    TouchIgnored = "touch-ignored", "requests do not keep their session alive", "1669";
+    WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366";
+    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355";
+    CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198";
+    CommitLost = "commit-lost", "every fiftieth COMMIT is lost on its link", "";
+    CommitWithProposal = "commit-with-proposal", "COMMIT is sent with the PROPOSAL, before a quorum has it", "4394";
+    AckTooFar = "ack-too-far", "a learner acknowledges one transaction more than it has", "ClickHouse 102629";
+    QuorumMiscounted = "quorum-miscounted", "a server counts its own vote for as much as all others", "3829";
+    VoteWithoutZxid = "vote-without-zxid", "notifications do not tell how far the candidate's log goes", "";
+    UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER", "4643";
+    MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "";
 }
 
 impl Bug {
@@ -80,6 +102,16 @@ impl Bug {
             _ => {}
         }
         lies
+    }
+
+    /// A closed session's list without its last ephemeral.
+    pub(crate) fn alter_close(bytes: &Bytes) -> Bytes {
+        let Ok(mut entry) = TxnEntry::read(bytes) else { return bytes.clone() };
+        let Txn::CloseSession { paths: Some(paths) } = &mut entry.txn else { return bytes.clone() };
+        paths.pop();
+        let mut altered = Vec::new();
+        entry.write(&mut altered);
+        altered.into()
     }
 
     /// What a disk that has failed says all the same.

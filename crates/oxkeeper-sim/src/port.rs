@@ -117,7 +117,15 @@ impl Port {
     ) -> Option<Taken> {
         let mut r = Reader::new(body, FRAME_BYTES_MAX);
         let Ok(header) = RequestHeader::read(&mut r) else { return Some(Taken::Close) };
+        let restores = matches!(OpCode::from_number(header.op), Some(OpCode::SetWatches | OpCode::SetWatches2));
         match route(header.op) {
+            _ if restores && planted == Some(Bug::SetWatchesTooBig) && body.len() > 150 => Some(Taken::Close),
+            _ if restores && planted == Some(Bug::SetWatchesIgnored) => {
+                let mut out = Vec::new();
+                let reply = ReplyHeader { xid: header.xid, zxid: state.tree.last_processed(), error: 0 };
+                frame::append(&mut out, |b| reply.write(&mut Writer::new(b)));
+                Some(Taken::Answer(out))
+            }
             Route::Submit(OpCode::Sync) if planted == Some(Bug::SyncIsLocal) && self.in_core == 0 => {
                 let mut out = Vec::new();
                 let reply = ReplyHeader { xid: header.xid, zxid: state.tree.last_processed(), error: 0 };

@@ -2,6 +2,7 @@
 
 use crate::museum::Bug;
 use crate::random::Random;
+use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
 use std::fmt;
 
@@ -84,12 +85,20 @@ impl RunOptions {
 
     /// The members; with `weighted`, voters stand in two or three groups and one of them has no weight.
     pub fn ensemble(&self) -> Ensemble {
+        self.ensemble_of(None)
+    }
+    /// A planted bug: as a server sees it that counts itself for as much as all others together.
+    pub fn ensemble_of(&self, myself: Option<ServerId>) -> Ensemble {
         let mut lines: Vec<(String, String)> = Vec::new();
         for n in 1..=self.servers() {
             let role = if n > self.voters { "observer" } else { "participant" };
             lines.push((format!("server.{n}"), format!("10.0.0.{n}:2888:3888:{role};2181")));
         }
-        if self.weighted {
+        if let Some(ServerId(id)) = myself {
+            let all: Vec<String> = (1..=self.voters).map(|n| n.to_string()).collect();
+            lines.push(("group.1".to_string(), all.join(":")));
+            lines.push((format!("weight.{id}"), self.voters.to_string()));
+        } else if self.weighted {
             let groups = if self.voters >= 7 { 3 } else { 2 };
             for group in 1..=groups {
                 let members: Vec<String> =

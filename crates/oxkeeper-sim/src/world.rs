@@ -11,6 +11,7 @@ use crate::swarm::RunOptions;
 use crate::transcript::{Transcript, Who};
 use crate::workload::Client;
 use oxkeeper_replica::Input;
+use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
 use oxkeeper_tree::ImageId;
 use oxkeeper_types::ensemble::Ensemble;
@@ -267,7 +268,7 @@ impl World {
             ServerEvent::DiskDone => self.on_disk_done(h),
             ServerEvent::Lie(done) => self.input(h, Input::Persisted(done)),
             ServerEvent::SnapshotWritten => {
-                let zxid = self.hosts[h].write_snapshot();
+                let zxid = self.hosts[h].write_snapshot(self.options.planted);
                 self.input(h, Input::SnapshotDone { zxid });
             }
             ServerEvent::ReadHistory { link, after } => {
@@ -335,7 +336,7 @@ impl World {
                 let _ = host.carry_out_job(&self.options, job);
             }
             if writing {
-                let _ = host.write_snapshot();
+                let _ = host.write_snapshot(self.options.planted);
             }
         }
         let running = host.running.take().expect("looked at above");
@@ -433,10 +434,12 @@ impl World {
         } else {
             Job::Batch(batch)
         };
-        let early = match &job {
-            Job::Batch(batch) if self.options.planted == Some(Bug::AckBeforeSync) => Bug::pretend(batch),
+        let early = match (&job, self.options.planted) {
+            (Job::Batch(batch), Some(Bug::AckBeforeSync)) => Bug::pretend(batch),
+            (Job::Batch(batch), Some(Bug::DiffAckedBeforeSync)) if running.mode == Mode::Looking => Bug::pretend(batch),
             _ => Vec::new(),
         };
+        running.lied = !early.is_empty();
         running.job = Some(job);
         for done in early {
             self.server_after(1, h, ServerEvent::Lie(done));
@@ -460,7 +463,7 @@ impl World {
                 if self.point(h, after) {
                     return;
                 }
-                if self.options.planted == Some(Bug::AckBeforeSync) {
+                if self.running(h).lied {
                     return self.start_disk(h);
                 }
                 for input in inputs {

@@ -12,6 +12,7 @@ use crate::error::{StorageError, StorageResult};
 use crate::log::RawRecord;
 use crate::log::reader::last_logged_zxid;
 use crate::log::replay::{LogReport, replay_log};
+use crate::log::truncate::remove_durably;
 use crate::names::{
     ACCEPTED_EPOCH, CURRENT_EPOCH, Dirs, INITIALIZE, SnapshotFile, is_tmp_name, list_logs, list_snapshots,
     looks_like_log, looks_like_snapshot, tmp_name,
@@ -287,10 +288,24 @@ fn replay(
     if let Some(gap) = &report.log.gap {
         tail.forget_before(gap.found);
     }
+    if options.epochs && report.log.transactions == 0 && report.log.last_logged.is_some_and(|last| last < after) {
+        remove_foreign_history(disk, dirs, report)?;
+    }
     report.refused = player.refused;
     report.digest_mismatch = report.digest_mismatch.or(player.digest_mismatch);
     report.snapshot_digest_missed = player.tree.is_awaiting_snapshot_digest();
     Ok(player.tree)
+}
+
+/// In an ensemble: removes logs that end before the snapshot does: its leader's history may be another than theirs. A start finds them after
+/// the installation of a leader's snapshot was interrupted, and once transactions follow nothing would show any more that the
+/// two do not join: they would be sent to learners as what was committed (BG013, simulator seed 2808).
+fn remove_foreign_history(disk: &dyn Disk, dirs: &Dirs, report: &mut RecoveryReport) -> StorageResult<()> {
+    for log in list_logs(disk, &dirs.logs)? {
+        remove_durably(disk, &dirs.logs, &log.path)?;
+        report.log.removed.push(log.path);
+    }
+    Ok(())
 }
 
 /// Keeps the last transactions that are replayed.

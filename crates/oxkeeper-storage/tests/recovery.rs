@@ -237,6 +237,25 @@ fn a_gap_right_after_the_newest_snapshot_is_reported() {
     assert_eq!((gap.after, gap.found), (Zxid(8), Zxid(12)));
 }
 
+/// Whoever reads the log for a learner would find no hole between two epochs (simulator seed 2808).
+#[test]
+fn logs_that_end_before_the_snapshot_are_another_history() {
+    let mut server = Server::with_history(1..=6, &[3]);
+    server.options.epochs = true;
+    let mut tree = server.recover().unwrap().tree;
+    (7..=9).for_each(|zxid| drop(apply(&mut tree, zxid)));
+    // A leader's snapshot, in the moment before the logs of before it are removed.
+    server.snapshot(&mut tree, Compression::None);
+    let state = server.recover().unwrap();
+    assert_eq!((state.last, server.logs(), state.report.log.removed.len()), (Zxid(9), vec![], 2));
+    let of_new_epoch = Zxid::new(Epoch(1), 1);
+    let txn = apply(&mut tree, of_new_epoch.0).into();
+    let mut persister = server.persister(state.last);
+    persister.persist(&[Persist::Append { zxid: of_new_epoch, txn }]).unwrap();
+    let mut reader = LogReader::open(Arc::new(server.disk.clone()), &server.dirs.logs, Zxid(5)).unwrap();
+    assert_eq!(reader.read_next().unwrap().map(|record| record.zxid), Some(of_new_epoch), "nothing from before");
+}
+
 #[test]
 fn half_made_snapshots_are_removed() {
     let server = Server::with_history(1..=3, &[]);
@@ -258,6 +277,27 @@ fn a_wrong_digest_is_reported() {
     txn[digest_at] ^= 1;
     server.persister(last).persist(&[Persist::Append { zxid: Zxid(4), txn: txn.into() }]).unwrap();
     assert_eq!(server.recover().unwrap().report.digest_mismatch, Some(Zxid(4)));
+}
+
+#[test]
+fn ephemerals_of_a_session_that_is_not_in_the_table_are_removed_and_reported() {
+    let server = Server::with_history(1..=3, &[]);
+    let Recovered { last, .. } = server.recover().unwrap();
+    let txn = Txn::Create {
+        op: OpCode::Create,
+        path: "/stale".into(),
+        data: None,
+        acl: open_acl(),
+        ephemeral: true,
+        parent_cversion: -1,
+    };
+    let header = TxnHeader { session: SessionId(0x77), cxid: 0, zxid: Zxid(4), time: 0 };
+    let mut bytes = Vec::new();
+    TxnEntry { header, txn, digest: None }.write(&mut bytes);
+    server.persister(last).persist(&[Persist::Append { zxid: Zxid(4), txn: bytes.into() }]).unwrap();
+    let state = server.recover().unwrap();
+    assert_eq!((state.last, state.report.stale_sessions.as_slice()), (Zxid(4), &[SessionId(0x77)][..]));
+    has_nodes(&state, 1..=3);
 }
 
 #[test]

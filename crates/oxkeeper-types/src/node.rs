@@ -57,9 +57,6 @@ const TTL_MARK: u64 = 0xff00_0000_0000_0000;
 const TTL_RESERVED_BITS: u64 = 0x00ff_ff00_0000_0000;
 /// The greatest TTL: 40 bits of milliseconds, about 34 years.
 pub const TTL_MS_MAX: i64 = 0xff_ffff_ffff;
-/// The mark of TTL nodes as release 3.5.3 wrote them (`emulate353TTLNodes`).
-const TTL_353_MARK: u64 = 0x8000_0000_0000_0000;
-
 /// How raw owners are read: which extended kinds of node this server knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct OwnerRules {
@@ -79,7 +76,7 @@ impl Owner {
         let bits = raw as u64;
         if rules.extended_types {
             if rules.emulate_353_ttl && raw < 0 && raw != CONTAINER_OWNER {
-                return Ok(Owner::Ttl { ttl_ms: (bits & !TTL_353_MARK) as i64 });
+                return Ok(Owner::Ttl { ttl_ms: (bits & TTL_MS_MAX as u64) as i64 });
             }
             if bits & TTL_MARK == TTL_MARK {
                 if bits & TTL_RESERVED_BITS != 0 {
@@ -170,6 +167,16 @@ mod tests {
     fn without_extended_types_a_ttl_mark_is_a_session() {
         let raw = Owner::Ttl { ttl_ms: 5 }.raw();
         assert_eq!(Owner::from_raw(raw, OwnerRules::default()), Ok(Owner::Session(SessionId(raw))));
+    }
+
+    #[test]
+    fn nodes_of_release_353_are_read_where_that_is_asked_for() {
+        let raw = 0x8000_0000_0000_0005_u64 as i64;
+        let emulating = OwnerRules { emulate_353_ttl: true, ..EXTENDED };
+        assert_eq!(Owner::from_raw(raw, emulating), Ok(Owner::Ttl { ttl_ms: 5 }));
+        assert_eq!(Owner::from_raw(Owner::Ttl { ttl_ms: 5 }.raw(), emulating), Ok(Owner::Ttl { ttl_ms: 5 }));
+        assert_eq!(Owner::from_raw(CONTAINER_OWNER, emulating), Ok(Owner::Container));
+        assert_eq!(Owner::from_raw(raw, EXTENDED), Ok(Owner::Session(SessionId(raw))));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod processes;
 
 use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, Options};
 use processes::*;
+use std::net::TcpListener;
 use std::time::Duration;
 
 fn connect(port: u16, options: Options) -> Result<Client, ClientError> {
@@ -152,5 +153,27 @@ fn a_leader_that_is_not_to_serve_leaves_the_clients_to_the_others() {
     client.create("/a", b"", CreateMode::Persistent).unwrap();
     let patience = Duration::from_millis(500);
     assert!(connect(trio.port(leader), Options { connect_timeout: patience, ..Options::default() }).is_err());
+    trio.stop();
+}
+
+#[test]
+fn a_port_for_other_servers_that_stays_taken_ends_the_start_with_14() {
+    let mut trio = Trio::new("taken", |_, text, _| text + "electionPortBindRetry=1\n");
+    let taken = TcpListener::bind(("127.0.0.1", trio.peer_port(1, true))).unwrap();
+    trio.start_again(1);
+    assert_eq!(trio.wait(1).code(), Some(14));
+    let said = trio.log(1);
+    assert!(said.contains(&format!("cannot listen on the election port {}", taken.local_addr().unwrap())), "{said}");
+}
+
+#[test]
+fn a_port_for_other_servers_that_is_taken_is_tried_again() {
+    let mut trio = Trio::new("taken-for-a-while", |_, text, _| text + "electionPortBindRetry=0\n");
+    let taken = TcpListener::bind(("127.0.0.1", trio.peer_port(1, true))).unwrap();
+    (1..=3).for_each(|id| trio.start_again(id));
+    trio.wait_for_leader(2);
+    eventually("it tries", || trio.log(1).contains("trying again"));
+    drop(taken);
+    trio.wait_for_leader(3);
     trio.stop();
 }

@@ -4,6 +4,7 @@
 //! requests that may be taken, write once. What may not be taken yet stays in `pending`, and nothing more is read.
 //! A client that does not read is not served: what it leaves unread is bounded here, and then in its outbox.
 
+use super::accept;
 use super::io_thread::{READ_BYTES, Scratch};
 use super::link::{Figures, Link, Notice, bump};
 use super::order::{Class, InCore, Order};
@@ -89,10 +90,7 @@ impl Connection {
         registry: &Registry,
         token: Token,
     ) -> io::Result<Connection> {
-        socket.set_nodelay(true)?;
-        if shared.edge.tcp_keep_alive {
-            socket2::SockRef::from(&socket).set_keepalive(true)?;
-        }
+        accept::set_options(&socket, &shared.edge)?;
         let mut socket = TcpStream::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         let now = shared.clock.now();

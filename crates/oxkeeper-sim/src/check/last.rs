@@ -47,7 +47,7 @@ impl Checks {
     /// what it has heard for as long as it serves without its leader, which is what the slack stands for.
     pub fn session_is_alive(&mut self, session: SessionId, timeout_ms: i32, asked_at: u64) {
         if let Some(slack) = self.expiry_slack_us {
-            let until = (asked_at + timeout_ms as u64 * 1000).saturating_sub(slack);
+            let until = (asked_at + timeout_ms as u64 * 10 * self.expiry_percent).saturating_sub(slack);
             match self.alive.get_mut(&session) {
                 Some(known) => *known = known.map(|known| until.max(known)),
                 None if self.model.closed.contains_key(&session) => {}

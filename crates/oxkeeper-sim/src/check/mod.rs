@@ -58,6 +58,8 @@ pub struct Checks {
     leaders: BTreeMap<Epoch, Leadership>,
     /// First broadcasts of the step under way.
     fresh: Vec<Zxid>,
+    /// What was not delivered yet of the history in a snapshot that a leader has sent, by the snapshot's zxid.
+    sent: BTreeMap<Zxid, Vec<Zxid>>,
     /// Starts of processes, to tell one life from the next.
     lives: Vec<u64>,
     /// The latest write that any client knows to be done.
@@ -66,8 +68,10 @@ pub struct Checks {
     /// Until when, in simulated microseconds, a session may not be ended by a server: what its answers promise. `None`: its
     /// client has closed it.
     alive: BTreeMap<SessionId, Option<u64>>,
-    /// What is taken off such a promise; `None` where clocks or pauses make them all void.
+    /// What is taken off such a promise; `None` where pauses make them all void.
     expiry_slack_us: Option<u64>,
+    /// Clocks may run fast: so much of a promise counts.
+    expiry_percent: u64,
     pub counts: Counts,
 }
 
@@ -94,10 +98,12 @@ impl Checks {
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),
             fresh: Vec::new(),
+            sent: BTreeMap::new(),
             lives: vec![0; options.servers()],
             acked_max: Zxid::ZERO,
             is_ensemble: options.servers() > 1,
             alive: BTreeMap::new(),
+            expiry_percent: if options.clock_faults { 80 } else { 100 },
             expiry_slack_us: crate::fault::times_are_kept(options)
                 .then(|| options.tick_ms * 1000 * u64::from(options.sync_limit + 2) + 200_000),
             counts: Counts::default(),

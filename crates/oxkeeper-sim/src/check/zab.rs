@@ -101,6 +101,9 @@ impl Checks {
 
     /// What this packet promises must be on disk.
     pub fn on_send(&mut self, h: usize, running: &Running, packet: &Packet) {
+        if let Packet::Snap { zxid } = packet {
+            self.on_snapshot_sent(running, *zxid);
+        }
         let durable = running.durable;
         let broken = match packet {
             Packet::Ack { zxid } if zxid.counter() == 0 => durable.current < zxid.epoch(),
@@ -152,14 +155,27 @@ impl Checks {
         running.observed = Some(last);
     }
 
+    /// The transactions of a server's history through `last` that nobody has delivered. A leader hands its whole history on,
+    /// and it may fail before it is established: then somebody else delivers what came in its snapshot.
+    fn undelivered(&self, running: &Running, last: Zxid) -> Option<Vec<Zxid>> {
+        let (before, base) = (self.model.last, running.shadow.base);
+        let mut zxids = if before < base { self.sent.get(&base)?.clone() } else { Vec::new() };
+        zxids.retain(|zxid| *zxid > before);
+        zxids.extend_from_slice(running.shadow.range(before.max(base), last));
+        Some(zxids)
+    }
+
+    fn on_snapshot_sent(&mut self, running: &Running, zxid: Zxid) {
+        if let Some(history) = self.undelivered(running, zxid) {
+            self.sent.insert(zxid, history);
+        }
+    }
+
     fn deliver(&mut self, h: usize, running: &Running, last: Zxid) {
-        let before = self.model.last;
-        let known = before <= running.shadow.base && before < running.shadow.base;
-        if known {
+        let Some(zxids) = self.undelivered(running, last) else {
             let text = format!("server {} delivers {last} from a snapshot at {}", h + 1, running.shadow.base);
             return self.fail("Integrity", text);
-        }
-        let zxids = running.shadow.range(before, last).to_vec();
+        };
         if zxids.last() != Some(&last) {
             return self.fail("Integrity", format!("server {} delivers {last}, which is not in its log", h + 1));
         }

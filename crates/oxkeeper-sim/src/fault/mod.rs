@@ -3,6 +3,7 @@
 //! Every fault ends: by itself after a while, or when the run is healed. What may not happen because Zab does not survive it:
 //! a voter that loses what it had synced (an empty data directory is for observers alone).
 
+use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
 use crate::swarm::RunOptions;
@@ -224,10 +225,10 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
     }
 }
 
-/// Whether a server's view of time is everybody's in this run: no clock is off and nothing is held up without being cut.
+/// Whether time passes for a server as for everybody in this run, but for slow and fast clocks.
 pub fn times_are_kept(options: &RunOptions) -> bool {
     let late = |fault: &Fault| matches!(fault, Fault::Pause { .. } | Fault::Slow { .. } | Fault::DiskSlow { .. });
-    !options.clock_faults && !plan(options).iter().any(|(_, fault)| late(fault))
+    !plan(options).iter().any(|(_, fault)| late(fault))
 }
 
 impl World {
@@ -325,6 +326,9 @@ impl World {
             Fault::ClockJump { target, ms } => {
                 let h = self.find(target);
                 self.hosts[h].clock.jump(ms);
+                if self.options.planted == Some(Bug::WallClockTimeouts) {
+                    self.hosts[h].clock.jump_both(ms);
+                }
             }
             Fault::ClockRate { target, rate_ppm, us } => {
                 let h = self.find(target);

@@ -4,6 +4,7 @@
 //! reader for learner sync waits there, a tool prints it. Must not change files.
 
 use super::format::{self, HEADER_BYTES, RECORD_HEAD_BYTES, record_bytes};
+use super::replay::comes_next;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
 use crate::names::{LogFile, list_logs, logs_from};
@@ -307,7 +308,7 @@ impl LogReader {
             match reader.read_next()? {
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
                 Next::Record(record) => {
-                    if let Some(last) = self.last.filter(|last| !record.zxid.follows(*last)) {
+                    if let Some(last) = self.last.filter(|last| !comes_next(*last, record.zxid)) {
                         let (path, offset) = (reader.path().to_path_buf(), record.offset);
                         return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
                     }

@@ -109,7 +109,7 @@ pub fn replay_log(
 }
 
 /// Whether nothing can lie between two transactions: every leader counts from 1 (reference `Leader.lead`).
-fn comes_next(last: Zxid, next: Zxid) -> bool {
+pub(super) fn comes_next(last: Zxid, next: Zxid) -> bool {
     if next.epoch() == last.epoch() { next.0 == last.0 + 1 } else { next.epoch() > last.epoch() && next.counter() == 1 }
 }
 

@@ -6,7 +6,7 @@ use super::truncate::truncate_history;
 use super::*;
 use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
-use crate::fault_disk::FaultDisk;
+use crate::fault_disk::{FaultDisk, Loss};
 use crate::names::Dirs;
 use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
@@ -414,4 +414,17 @@ fn a_record_that_could_not_be_read_back_is_not_written() {
         "{error}"
     );
     assert!(error.to_string().contains("jute.maxbuffer"), "{error}");
+}
+
+#[test]
+fn without_force_sync_a_write_is_acknowledged_that_power_takes_away() {
+    for force_sync in [true, false] {
+        let bench = Bench::new();
+        let mut writer = bench.writer(LogOptions { force_sync, ..SMALL }, 0);
+        writer.append(Zxid(1), &body(1)).unwrap();
+        writer.sync().unwrap();
+        bench.disk.crash(Loss::Everything);
+        let expected: &[i64] = if force_sync { &[1] } else { &[] };
+        assert_eq!(bench.replay(0).0, expected, "forceSync {force_sync}");
+    }
 }

@@ -265,6 +265,54 @@ fn the_digest_is_logged_every_128_zxids_and_mismatches_are_counted() {
 }
 
 #[test]
+fn the_last_1024_digests_are_kept() {
+    let mut story = Story::new();
+    for zxid in [128, 256, 300, 128 * 1024, 128 * 1025] {
+        story.zxid = zxid - 1;
+        story.apply(Txn::Error { code: -101 });
+    }
+    assert_eq!(story.tree.digest_log().count(), 4);
+    for n in 3..=1030 {
+        story.zxid = 128 * n - 1;
+        story.apply(Txn::Error { code: -101 });
+    }
+    assert_eq!(story.tree.digest_log().count(), 1024);
+}
+
+/// The tree after `/a`, `/b` and `/c`, with the digest of a snapshot awaited from behind `/a` on.
+fn with_awaited(zxid: i64, digest: u64, snapshot: i64) -> (Tree, Vec<DigestCheck>) {
+    let mut story = Story::new();
+    story.create("/a", None);
+    story.tree.await_snapshot_digest(Zxid(zxid), DIGEST_VERSION, digest, Zxid(snapshot));
+    let checks = ["/b", "/c"].map(|path| {
+        story.zxid += 1;
+        let header = TxnHeader { session: SessionId(7), cxid: 0, zxid: Zxid(story.zxid), time: 1000 * story.zxid };
+        let digest = Some(TxnDigest { version: DIGEST_VERSION, tree_digest: 1 });
+        story.tree.replay(&TxnEntry { header, txn: create(path, None, open_acl(), false), digest }).digest
+    });
+    (story.tree, checks.to_vec())
+}
+
+#[test]
+fn the_digest_of_a_fuzzy_snapshot_is_compared_at_its_own_transaction_and_none_before_it() {
+    let (right, _) = with_awaited(0, 0, 0);
+    let right = right.digest();
+    for (digest, differ) in [(right, 1), (right ^ 1, 2)] {
+        let (tree, checks) = with_awaited(3, digest, 1);
+        assert_eq!(checks[0], DigestCheck::Unchecked, "the tree may mix two moments");
+        // The transaction that ends the wait is compared as well, and here it is always wrong.
+        assert_eq!((tree.digest_mismatches(), tree.is_awaiting_snapshot_digest()), (differ, false));
+    }
+}
+
+#[test]
+fn the_digest_of_a_snapshot_that_is_older_than_its_name_is_ignored() {
+    let (tree, checks) = with_awaited(2, 0, 3);
+    assert!(checks.iter().all(|check| matches!(check, DigestCheck::Mismatch { .. })), "{checks:?}");
+    assert!(!tree.is_awaiting_snapshot_digest());
+}
+
+#[test]
 fn without_digests_nothing_is_computed_or_compared() {
     let mut tree = Tree::new(TreeOptions { digest_enabled: false, ..options() });
     let header = TxnHeader { session: SessionId(7), cxid: 0, zxid: Zxid(128), time: 0 };

@@ -106,6 +106,20 @@ fn fuzzy_snapshot(states: &[Model], moments: &[usize]) -> Vec<u8> {
     out
 }
 
+#[test]
+fn a_node_whose_parent_is_missing_cannot_be_loaded() {
+    let (model, mut bytes) = (Model::new(), Vec::new());
+    let mut w = Writer::new(&mut bytes);
+    w.count(0);
+    w.count(0);
+    model.write_node("", &BTreeMap::new(), &mut w);
+    model.write_node("/zookeeper/quota", &BTreeMap::new(), &mut w);
+    w.string("/");
+    let error = ImageLoader::load(options(), &bytes).unwrap_err();
+    assert_eq!(error.kind, LoadErrorKind::MissingParent { path: "/zookeeper/quota".into() });
+    assert_eq!(error.nodes, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -265,6 +265,10 @@ impl Trio {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    /// Until it ends by itself.
+    pub fn wait(&mut self, id: usize) -> std::process::ExitStatus {
+        wait(&mut self.children.remove(&id).unwrap())
+    }
     /// All end in order.
     pub fn stop(&mut self) {
         for (id, mut child) in std::mem::take(&mut self.children) {

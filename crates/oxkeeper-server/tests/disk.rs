@@ -1,11 +1,13 @@
-//! What a server does when its disk fails under it: it ends, and acknowledges nothing more. The server of each case runs in a
-//! process of its own, which is this test once more.
+//! What a server does with its disk: when it fails, the server ends, and acknowledges nothing more. The server of each such
+//! case runs in a process of its own, which is this test once more.
 
 mod common;
 
 use common::*;
+use oxkeeper_storage::Disk;
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk};
 use std::io::ErrorKind;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -46,4 +48,20 @@ fn a_failed_write_or_sync_ends_the_server_before_it_acknowledges() {
         assert_eq!(output.status.code(), Some(1), "call {nth}: {said}{}", String::from_utf8_lossy(&output.stderr));
         assert!(!said.contains(ACKNOWLEDGED), "call {nth}: {said}");
     }
+}
+
+#[test]
+fn a_server_that_trusts_a_log_without_a_snapshot_writes_one_at_once() {
+    let disk = FaultDisk::new();
+    let server = TestServer::start_on(Arc::new(disk.clone()), "");
+    assert_eq!(server.client().call(&create(1, "/a", b"", 0)).error, 0);
+    server.stop();
+    let dir = Path::new("/data/version-2");
+    disk.remove(&dir.join("snapshot.0")).unwrap();
+    let snapshots = || disk.list(dir).unwrap().iter().filter(|entry| entry.name.starts_with("snapshot.")).count();
+    assert_eq!(snapshots(), 0);
+    let server = TestServer::start_on(Arc::new(disk.clone()), "snapshot.trust.empty=true");
+    assert_eq!(server.client().call(&get(1, "/a", false)).error, 0);
+    eventually("a snapshot", || snapshots() == 1);
+    server.stop();
 }
