@@ -173,6 +173,7 @@ impl OptionDef {
                     (min, max) => format!("{whole} from {min} to {max}"),
                 }
             }
+            Kind::Float { min: f64::MIN, max, .. } if max < f64::MAX => format!("a number of at most {max}"),
             Kind::Float { min, max, .. } if max < f64::MAX => format!("a number from {min} to {max}"),
             Kind::Float { .. } => "a number".to_string(),
             Kind::Hours { .. } => "a whole number of hours, or a number with one of ms, s, m, h, d".to_string(),

@@ -221,7 +221,14 @@ fn wrong_values_of_generic_keys_are_warned_of_and_the_default_is_used() {
         "commitLogCount=0",
         "zoo.cfg:1: commitLogCount=0: expected a whole number from 1 to 2147483647; the default is used: 500",
     );
-    check("snapshotSizeFactor=big", "zoo.cfg:1: snapshotSizeFactor=big: expected a number; the default is used: 0.33");
+    check(
+        "snapshotSizeFactor=2",
+        "zoo.cfg:1: snapshotSizeFactor=2: expected a number of at most 1; the default is used: 0.33",
+    );
+    check(
+        "snapshotSizeFactor=big",
+        "zoo.cfg:1: snapshotSizeFactor=big: expected a number of at most 1; the default is used: 0.33",
+    );
     check(
         "snapshot.compression.method=zip",
         "zoo.cfg:1: snapshot.compression.method=zip: expected one of nothing, gz, snappy; the default is used: nothing",

@@ -110,18 +110,14 @@ fn java(version: &str) -> ServerKind {
 fn run_mixed(args: &Args) -> Result<ExitCode, String> {
     let mut report = Report { failed: 0 };
     let only = args.get("only", "");
-    for (n, version) in args.list("versions", "3.9.5,3.8.0").iter().enumerate() {
-        let (ours, java) = (args.ours(), java(version));
-        let mix = |solo: &ServerKind, pair: &ServerKind, observer: &ServerKind| Mix {
-            solo: solo.clone(),
-            pair: pair.clone(),
-            observer: observer.clone(),
-            from_log: n % 2 == 1,
-            seed: args.seed().unwrap_or(1) * 1000,
+    let seed = args.seed()? * 1000;
+    for version in args.list("versions", "3.9.5,3.8.0") {
+        let (ours, java) = (args.ours(), java(&version));
+        let mix = |solo: &ServerKind, pair: &ServerKind, from_log| {
+            let (observer, solo) = (solo.clone(), solo.clone());
+            Mix { solo, pair: pair.clone(), observer, from_log, seed }
         };
-        args.seed()?;
-        // Each version has an observer of either kind.
-        for mix in [mix(&ours, &java, &ours), mix(&java, &ours, &java)] {
+        for mix in [mix(&ours, &java, false), mix(&java, &ours, true)] {
             let name = format!("mixed {version}, {}", mix.name());
             if !name.contains(&only) {
                 continue;

@@ -147,6 +147,21 @@ impl Member {
     pub fn pause(&mut self) {
         self.send(Signal::STOP);
         self.paused = true;
+        // The signal is only a wish: on a busy machine the other threads go on until the first has got its turn.
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stands_still() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    /// Whether every thread is stopped, or is no more.
+    fn stands_still(&self) -> bool {
+        let Some(pid) = self.pid() else { return true };
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).map(|tasks| tasks.flatten().collect::<Vec<_>>());
+        tasks.unwrap_or_default().iter().all(|task| {
+            // The state stands behind the name, which stands in brackets and may have some itself.
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
     pub fn resume(&mut self) {
         self.send(Signal::CONT);

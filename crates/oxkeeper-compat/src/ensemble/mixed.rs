@@ -49,7 +49,8 @@ impl Mix {
     fn layout(&self) -> Layout {
         let voter = |kind: &ServerKind| (kind.clone(), false);
         let members = vec![voter(&self.pair), voter(&self.pair), voter(&self.solo), (self.observer.clone(), true)];
-        let factor = if self.from_log { 1000 } else { -1 };
+        // Larger ones are refused.
+        let factor = if self.from_log { 1 } else { -1 };
         Layout { extra: vec![format!("snapshotSizeFactor={factor}")], ..Layout::of(members) }
     }
 

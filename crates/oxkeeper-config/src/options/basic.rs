@@ -56,7 +56,7 @@ pub(super) const ROWS: &[OptionDef] = &[
     g("snapshot.trust.empty", flag(false), "Start from logs without a snapshot."),
     g(
         "snapshotSizeFactor",
-        Kind::Float { min: f64::MIN, max: f64::MAX, default: 0.33 },
+        Kind::Float { min: f64::MIN, max: 1.0, default: 0.33 },
         "Logs sent from disk to a learner, as a share of the snapshot; less than 0 sends none.",
     ),
     g("forceSnapshotSync", flag(false), "Always send learners a snapshot; for tests."),
