@@ -118,8 +118,7 @@ impl CoreLoop {
         }
         drop(state);
         // The disk first: it takes longest.
-        self.count_proposals();
-        self.disk.put(&mut self.out.persist, &mut self.received);
+        self.ask_disk();
         self.tell_of_quotas(now.monotonic);
         self.deliver();
         self.hand_on();
@@ -149,8 +148,7 @@ impl CoreLoop {
 
     /// For the disk and for the other servers.
     fn hand_on(&mut self) {
-        self.count_proposals();
-        self.disk.put(&mut self.out.persist, &mut self.received);
+        self.ask_disk();
         if let Some(peers) = &mut self.peers {
             peers.carry_out(&mut self.out.peers);
             if let Some(members) = self.out.members.take() {
@@ -158,6 +156,12 @@ impl CoreLoop {
             }
         }
         self.out.clear();
+    }
+
+    /// Whatever has not been handed to the disk yet.
+    fn ask_disk(&mut self) {
+        self.count_proposals();
+        self.disk.put(&mut self.out.persist, &mut self.received);
     }
 
     fn count_proposals(&self) {

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod core_loop;
 pub mod disk_thread;
 pub mod handover;
+pub mod listener;
 pub mod metrics;
 pub mod options;
 pub mod peer;

@@ -95,8 +95,8 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let (peers, peer_thread) = match &ensemble {
         None => (None, None),
         Some(ensemble) => {
-            let (handover, history, queue) = (handover.clone(), history.clone(), queue.clone());
-            let server = ServerSide { handover, history, queue, disk: disk.clone(), files: files.clone() };
+            let (handover, history) = (handover.clone(), history.clone());
+            let server = ServerSide { handover, history, disk: disk.clone(), files: files.clone() };
             let (peers, thread) = open_peer_ports(ensemble.peers.clone(), core.clone(), server)?;
             (Some(peers), Some(thread))
         }

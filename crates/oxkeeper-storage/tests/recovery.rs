@@ -423,11 +423,11 @@ fn an_installed_snapshot_leaves_nothing_of_the_old_history_to_mix_with() {
             let mut body = Vec::new();
             tree.image_next(&mut tree.image_cursor(image), &mut body, usize::MAX);
             tree.thaw(image);
-            let done = persister.restart_after(Zxid(zxid)).and_then(|()| {
-                let disk = Arc::new(server.disk.clone());
-                let mut writer = SnapshotWriter::create(disk, &server.dirs, Zxid(zxid), Compression::None)?;
+            let disk = Arc::new(server.disk.clone());
+            let writer = SnapshotWriter::create(disk, &server.dirs, Zxid(zxid), Compression::None);
+            let done = writer.and_then(|mut writer| {
                 writer.write(&body)?;
-                writer.install(&options.trailers(Zxid(zxid), tree.digest()), &server.dirs)
+                persister.install(writer, &options.trailers(Zxid(zxid), tree.digest()), Zxid(zxid))
             });
             server.disk.crash(Loss::Random(stop_at));
             server.disk.heal();

@@ -1,26 +1,18 @@
 //! The listener of the client port.
 
+use crate::listener;
 use crate::options::EdgeOptions;
 use mio::net::TcpListener;
-use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 
 /// The listen backlog where none is configured. The reference has 50 there: a burst of clients that come back after an outage
-/// then overflows it, and each of those waits a second for its next SYN. The kernel cuts it to `net.core.somaxconn`.
+/// then overflows it, and each of those waits a second for its next SYN.
 const BACKLOG: i32 = 4096;
 
-/// Opens the client port. An unspecified IPv6 address takes IPv4 clients too, as Java's wildcard does.
+/// Opens the client port.
 pub fn listen(address: SocketAddr, options: &EdgeOptions) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(if options.listen_backlog > 0 { options.listen_backlog } else { BACKLOG })?;
-    Ok(TcpListener::from_std(socket.into()))
+    listener::listen(address, if options.listen_backlog > 0 { options.listen_backlog } else { BACKLOG })
 }
 
 /// Options of a connection that was accepted; what happens to unsent bytes at its end is left to the system.

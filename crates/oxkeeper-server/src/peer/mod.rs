@@ -29,7 +29,6 @@ pub mod snapshot_receiver;
 pub use options::PeerOptions;
 pub use outputs::Peers;
 
-use crate::disk_thread::DiskQueue;
 use crate::handover::Handover;
 use crate::metrics::PeerMetrics;
 use crate::options::FileOptions;
@@ -65,7 +64,6 @@ pub struct PeerShared {
 pub struct ServerSide {
     pub handover: Arc<Handover<State>>,
     pub history: Arc<History>,
-    pub queue: Arc<DiskQueue>,
     pub disk: Arc<dyn Disk>,
     pub files: FileOptions,
 }

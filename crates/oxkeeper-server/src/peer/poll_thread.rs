@@ -5,10 +5,10 @@ use super::election_mesh::{Mesh, listen_addresses};
 use super::learner_listener::Learners;
 use super::options::PeerOptions;
 use super::{PeerShared, PollInbox};
+use crate::listener::listen;
 use crate::shared::lock;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Listeners {
             [(Port::Election, options.election_places(options.me)), (Port::Quorum, options.quorum_places(options.me))]
         {
             for address in with_retries(options, || listen_addresses(&places, options.listen_on_all))? {
-                let listener = with_retries(options, || listen(address)).map_err(|error| {
+                let listener = with_retries(options, || listen(address, BACKLOG)).map_err(|error| {
                     let name = if port == Port::Election { "election" } else { "quorum" };
                     io::Error::new(error.kind(), format!("cannot listen on the {name} port {address}: {error}"))
                 })?;
@@ -74,18 +74,6 @@ fn with_retries<T>(options: &PeerOptions, mut work: impl FnMut() -> io::Result<T
             }
         }
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
 }
 
 pub struct PollThread {

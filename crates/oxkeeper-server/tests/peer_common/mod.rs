@@ -1,10 +1,7 @@
 //! The ports between servers of one member, on 127.0.0.1, with a queue where the core would be; and scripted peers.
-#![allow(dead_code)]
 
 use oxkeeper_proto::election::{Greeting, Notification, PeerState};
-use oxkeeper_proto::quorum::{Packet, PacketRead, read};
 use oxkeeper_replica::{Input as ReplicaInput, State};
-use oxkeeper_server::disk_thread::DiskQueue;
 use oxkeeper_server::handover::Handover;
 use oxkeeper_server::options::{Batching, FileOptions};
 use oxkeeper_server::peer::poll_thread::{Listeners, PollThread, WAKER};
@@ -17,7 +14,7 @@ use oxkeeper_types::ensemble::MemberAddress;
 use oxkeeper_types::{Epoch, ServerId, Zxid};
 use oxkeeper_zab::Input;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,8 +28,6 @@ pub struct Member {
     pub shared: Arc<PeerShared>,
     pub core: Arc<CoreQueue>,
     pub peers: Peers,
-    pub handover: Arc<Handover<State>>,
-    pub disk: Arc<dyn Disk>,
     thread: Option<JoinHandle<()>>,
     seen: VecDeque<CoreEvent>,
 }
@@ -70,15 +65,12 @@ pub fn options(me: i64, members: &[(i64, MemberAddress)]) -> PeerOptions {
 
 impl Member {
     pub fn start(options: PeerOptions) -> Member {
-        Member::start_with(options, Tree::new(TreeOptions::default()))
-    }
-    pub fn start_with(options: PeerOptions, tree: Tree) -> Member {
         let (core, disk): (Arc<CoreQueue>, Arc<dyn Disk>) = (Arc::default(), Arc::new(FaultDisk::new()));
-        let handover = Arc::new(Handover::new(State { tree }));
+        let handover = Arc::new(Handover::new(State { tree: Tree::new(TreeOptions::default()) }));
         let files = file_options();
         disk.create_dir_all(&files.dirs.snapshots).unwrap();
-        let (queue, history) = (Arc::new(DiskQueue::default()), Arc::new(History::default()));
-        let server = ServerSide { handover: handover.clone(), history, queue, disk: disk.clone(), files };
+        let history = Arc::new(History::default());
+        let server = ServerSide { handover, history, disk, files };
         let listeners = Listeners::bind(&options).unwrap();
         let poll = mio::Poll::new().unwrap();
         let waker = mio::Waker::new(poll.registry(), WAKER).unwrap();
@@ -86,7 +78,7 @@ impl Member {
         let thread = PollThread::new(shared.clone(), poll, listeners).unwrap();
         let thread = Some(std::thread::spawn(move || thread.run()));
         let peers = Peers::new(shared.clone(), Default::default());
-        Member { shared, core, peers, handover, disk, thread, seen: VecDeque::new() }
+        Member { shared, core, peers, thread, seen: VecDeque::new() }
     }
 
     /// The next event for which `choose` has something; others are dropped.
@@ -119,12 +111,6 @@ impl Member {
     pub fn wait_vote(&mut self) -> (i64, Notification) {
         self.wait_peer("a notification", |input| match input {
             Input::Notification { from, notification } => Some((from.0, notification)),
-            _ => None,
-        })
-    }
-    pub fn wait_packet(&mut self) -> Packet {
-        self.wait_peer("a packet", |input| match input {
-            Input::Packet { packet, .. } => Some(packet),
             _ => None,
         })
     }
@@ -206,34 +192,5 @@ pub fn is_closed(socket: &mut TcpStream) -> bool {
     match socket.read(&mut [0; 1]) {
         Ok(n) => n == 0,
         Err(e) => e.kind() == std::io::ErrorKind::ConnectionReset,
-    }
-}
-
-pub fn send_packet(socket: &mut TcpStream, packet: &Packet) {
-    let mut bytes = Vec::new();
-    packet.write(&mut bytes);
-    socket.write_all(&bytes).unwrap();
-}
-/// Reads packets as they come; what is behind them stays.
-#[derive(Default)]
-pub struct PacketSource {
-    pub buffer: Vec<u8>,
-}
-impl PacketSource {
-    pub fn next(&mut self, socket: &mut TcpStream) -> Packet {
-        loop {
-            let stream = bytes::Bytes::copy_from_slice(&self.buffer);
-            if let PacketRead::Whole { packet, consumed } = read(&stream, 1 << 20).unwrap() {
-                self.buffer.drain(..consumed);
-                return packet;
-            }
-            self.fill(socket);
-        }
-    }
-    pub fn fill(&mut self, socket: &mut TcpStream) {
-        let mut chunk = [0; 4096];
-        let n = socket.read(&mut chunk).unwrap();
-        assert!(n > 0, "the other side has closed");
-        self.buffer.extend_from_slice(&chunk[..n]);
     }
 }

@@ -350,8 +350,3 @@ pub fn tree(client: &Client) -> BTreeMap<String, Vec<u8>> {
     }
     all
 }
-
-/// Whether a path is there.
-pub fn exists(path: &Path) -> bool {
-    path.exists()
-}
