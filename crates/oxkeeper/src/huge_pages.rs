@@ -1,9 +1,9 @@
 //! Puts a large heap on huge pages once it has grown. Must not know what the memory is for.
 //!
 //! The kernel gives a killed process's memory back before it closes its sockets, so the other members hear of the end of a
-//! leader only then: 20 ms for 200 MB in small pages, 2 ms in huge ones. Asking for huge pages in advance
-//! (`MADV_HUGEPAGE`) would do as well, but every half used one counts whole: 14 MB for an empty server, a quarter more for
-//! a million znodes. Here only what is mostly in use already is put together, which costs a copy of it, once, beside the work.
+//! leader only then, and huge pages go back much sooner than small ones (docs/BENCHMARKS.md, Failover). Asking for them in
+//! advance (`MADV_HUGEPAGE`) would do as well, but then each one that is used in part counts whole, in an empty server too.
+//! Here only what is mostly in use already is put together, which costs a copy of it, once, beside the work.
 
 use std::collections::BTreeSet;
 use std::fs::{File, read_to_string};
@@ -23,8 +23,11 @@ const GROWTH: u64 = 8 << 20;
 /// A range is put together when no more than one part in this many is not in use, which then counts as well. The allocator
 /// leaves a tenth to a quarter of most ranges for later.
 const UNUSED_PART: usize = 4;
-/// Huge pages in one call: the kernel stops all threads that need the memory map for one page at a time only, not for a call.
+/// Huge pages in one call. It says whether it could put all of them together, not which, and may end at the first that it
+/// cannot: what shares a call with that one is asked for again.
 const AT_ONCE: usize = 16;
+/// Bytes of `pagemap` for one page.
+const ENTRY: usize = 8;
 
 /// Starts the thread that watches the size of the process; none where the kernel has no huge pages, or is told not to use
 /// them. It lives as long as the process.
@@ -50,7 +53,9 @@ struct Heap {
     pagemap: File,
     page: usize,
     huge: usize,
-    /// Resident bytes at the last pass.
+    /// What `pagemap` says of one range.
+    entries: Vec<u8>,
+    /// Resident bytes at the last pass, or the least since.
     resident: u64,
     /// Addresses of ranges that have been put together.
     done: BTreeSet<usize>,
@@ -61,27 +66,43 @@ impl Heap {
         if read_to_string(ENABLED).ok()?.contains("[never]") {
             return None;
         }
+        // Of nothing: whether the kernel knows how.
+        collapse(&(0..0)).ok()?;
         let huge: usize = read_to_string(HUGE_SIZE).ok()?.trim().parse().ok()?;
         let page = rustix::param::page_size();
         let (statm, pagemap) = (File::open("/proc/self/statm").ok()?, File::open("/proc/self/pagemap").ok()?);
-        (huge > page).then_some(Heap { statm, pagemap, page, huge, resident: 0, done: BTreeSet::new() })
+        let entries = vec![0; huge / page * ENTRY];
+        (huge > page).then_some(Heap { statm, pagemap, page, huge, entries, resident: 0, done: BTreeSet::new() })
     }
 
     fn look(&mut self) -> io::Result<()> {
+        let resident = self.resident()?;
+        if self.is_due(resident) {
+            self.pass()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes.
+    fn resident(&self) -> io::Result<u64> {
         let mut text = [0; 128];
         let length = self.statm.read_at(&mut text, 0)?;
         let words = std::str::from_utf8(&text[..length]).unwrap_or_default();
         let pages: u64 = words.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
-        let resident = pages * self.page as u64;
-        self.resident = self.resident.min(resident);
-        if resident < SMALL || resident - self.resident < GROWTH {
-            return Ok(());
-        }
-        self.resident = resident;
-        self.pass().map(drop)
+        Ok(pages * self.page as u64)
     }
 
-    /// Puts every range together that is mostly in use. Returns how many it put together. The error is that the kernel cannot do it.
+    /// Whether a process of this many bytes is large enough, and has grown by enough.
+    fn is_due(&mut self, resident: u64) -> bool {
+        self.resident = self.resident.min(resident);
+        let due = resident >= SMALL && resident - self.resident >= GROWTH;
+        if due {
+            self.resident = resident;
+        }
+        due
+    }
+
+    /// Puts every range together that is mostly in use. Returns how many it put together.
     fn pass(&mut self) -> io::Result<usize> {
         let before = self.done.len();
         let (huge, pages) = (self.huge, self.huge / self.page);
@@ -93,37 +114,29 @@ impl Heap {
                     self.done.remove(&start);
                 } else if !self.done.contains(&start) {
                     if run.end != start || run.len() >= AT_ONCE * huge {
-                        self.put_together(std::mem::replace(&mut run, start..start))?;
+                        self.put_together(std::mem::replace(&mut run, start..start));
                     }
                     run.end = start + huge;
                 }
             }
         }
-        self.put_together(run)?;
+        self.put_together(run);
         Ok(self.done.len().saturating_sub(before))
     }
 
     /// Of the range of one huge page at `start`.
-    fn pages_in_use(&self, start: usize) -> io::Result<usize> {
+    fn pages_in_use(&mut self, start: usize) -> io::Result<usize> {
         const PRESENT: u64 = 1 << 63;
-        let mut entries = vec![0; self.huge / self.page * 8];
-        self.pagemap.read_exact_at(&mut entries, (start / self.page * 8) as u64)?;
+        self.pagemap.read_exact_at(&mut self.entries, (start / self.page * ENTRY) as u64)?;
         let present = |entry: &&[u8]| u64::from_ne_bytes((*entry).try_into().unwrap_or_default()) & PRESENT != 0;
-        Ok(entries.chunks_exact(8).filter(present).count())
+        Ok(self.entries.chunks_exact(ENTRY).filter(present).count())
     }
 
-    /// What failed, for want of memory or because it was just being used, is tried again when the process has grown. The error
-    /// is that nothing has ever been put together, and the kernel does not know how.
-    fn put_together(&mut self, run: Range<usize>) -> io::Result<()> {
-        if run.is_empty() {
-            return Ok(());
+    /// What failed, for want of memory or because it was just being used, is tried again when the process has grown.
+    fn put_together(&mut self, run: Range<usize>) {
+        if collapse(&run).is_ok() {
+            self.done.extend(run.step_by(self.huge));
         }
-        match collapse(&run) {
-            Ok(()) => self.done.extend(run.step_by(self.huge)),
-            Err(error) if self.done.is_empty() && error.kind() == io::ErrorKind::InvalidInput => return Err(error),
-            Err(_) => {}
-        }
-        Ok(())
     }
 }
 
@@ -185,10 +198,9 @@ mod tests {
             line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
         };
         let before = on_huge_pages();
-        match heap.pass() {
-            Err(error) => eprintln!("skipped: this kernel cannot put memory together: {error}"),
-            Ok(0) => eprintln!("skipped: the kernel found no free huge page"),
-            Ok(ranges) => {
+        match heap.pass().unwrap() {
+            0 => eprintln!("skipped: the kernel found no free huge page"),
+            ranges => {
                 let put_together = on_huge_pages().saturating_sub(before);
                 assert!(put_together >= heap.huge, "{ranges} ranges, {put_together} bytes");
             }
@@ -199,11 +211,12 @@ mod tests {
     #[test]
     fn small_processes_and_those_that_do_not_grow_are_left_alone() {
         let Some(mut heap) = Heap::open() else { return };
-        heap.resident = u64::MAX;
-        heap.look().unwrap();
-        let resident = heap.resident;
-        assert!(resident < u64::MAX && heap.done.is_empty());
-        heap.look().unwrap();
-        assert!(heap.done.is_empty(), "it has hardly grown since");
+        assert!(heap.resident().unwrap() > 0, "this process has a size");
+        assert!(!heap.is_due(SMALL - 1), "small");
+        assert!(heap.is_due(SMALL + GROWTH), "large, and it has grown");
+        assert!(!heap.is_due(SMALL + 2 * GROWTH - 1), "hardly grown since");
+        assert!(heap.is_due(SMALL + 2 * GROWTH));
+        assert!(!heap.is_due(SMALL), "shrunk");
+        assert!(heap.is_due(SMALL + GROWTH), "grown from there");
     }
 }
