@@ -336,8 +336,15 @@ fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 // ---- the reader thread
 
 fn read_link(shared: &Arc<PeerShared>, link: &Arc<PeerLink>, socket: TcpStream) {
-    let mut reader =
-        LinkReader { shared, link, buffer: BytesMut::new(), wanted: 0, events: Vec::new(), snapshot: None };
+    let mut reader = LinkReader {
+        shared,
+        link,
+        buffer: BytesMut::new(),
+        wanted: 0,
+        events: Vec::new(),
+        snapshot: None,
+        is_watched: false,
+    };
     let why = reader.run(&socket);
     link.finish(shared, &why);
 }
@@ -352,6 +359,8 @@ struct LinkReader<'a> {
     events: Vec<CoreEvent>,
     /// A raw snapshot stream is being received.
     snapshot: Option<SnapshotReceiver>,
+    /// The socket gives up when nothing comes.
+    is_watched: bool,
 }
 
 impl LinkReader<'_> {
@@ -363,9 +372,13 @@ impl LinkReader<'_> {
                 Ok(0) => return "the other side has closed it".into(),
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if self.snapshot.is_some() && error.kind() == ErrorKind::WouldBlock => {
+                    let pause = self.shared.options.snapshot_pause_max.as_millis();
+                    return format!("nothing was heard for {pause} ms in the middle of a snapshot");
+                }
                 Err(error) => return format!("read failed: {error}"),
             };
-            let taken = self.take(&chunk[..n]);
+            let taken = self.take(&chunk[..n]).and_then(|()| self.watch(socket));
             if !self.events.is_empty() {
                 self.shared.core.put_when_room(&mut self.events);
             }
@@ -373,6 +386,17 @@ impl LinkReader<'_> {
                 return why;
             }
         }
+    }
+
+    /// Consensus counts packets only, so in a stream we watch for it (QP006).
+    fn watch(&mut self, socket: &TcpStream) -> Result<(), String> {
+        if self.is_watched == self.snapshot.is_some() {
+            return Ok(());
+        }
+        self.is_watched = self.snapshot.is_some();
+        let pause = self.shared.options.snapshot_pause_max;
+        let watched = socket.set_read_timeout(self.is_watched.then_some(pause).filter(|pause| !pause.is_zero()));
+        watched.map_err(|error| format!("its silence cannot be watched: {error}"))
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
