@@ -44,10 +44,25 @@ impl Link {
         });
         Link::of(socket.unwrap().0)
     }
+    /// Unless nobody listens just now.
+    pub fn try_dial(port: u16) -> Option<Link> {
+        TcpStream::connect(("127.0.0.1", port)).ok().map(Link::of)
+    }
+    /// Of our end, which is the name that the other end has for us.
+    pub fn address(&self) -> SocketAddr {
+        self.socket.local_addr().unwrap()
+    }
     pub fn send(&mut self, packet: &Packet) {
+        assert!(self.try_send(packet), "closed before {packet:?}");
+    }
+    /// Whether the other end had not closed it yet.
+    pub fn try_send(&mut self, packet: &Packet) -> bool {
         let mut bytes = Vec::new();
         packet.write(&mut bytes);
-        self.send_bytes(&bytes);
+        self.try_send_bytes(&bytes)
+    }
+    pub fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.socket.write_all(bytes).is_ok()
     }
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).unwrap();
