@@ -123,6 +123,33 @@ fn a_learner_that_takes_longer_than_init_limit_for_a_step_of_the_handshake_is_cl
     pair.trio.stop();
 }
 
+#[test]
+fn a_learner_that_reads_its_snapshot_for_longer_than_init_limit_is_kept() {
+    let mut pair = Pair::start("slow-snapshot", 100, 20, FOR_EVER, "");
+    let client = pair.trio.client(pair.follower);
+    for n in 0..24 {
+        client.create(&format!("/n{n}"), vec![n; 900_000], CreateMode::Persistent).unwrap();
+    }
+    let (mut link, epoch) = Link::discover(pair.port(), SCRIPTED as i64, Zxid::ZERO);
+    link.expect("SNAP");
+    let start = Instant::now();
+    // More than a connection holds by itself, in pieces of at most 64 KiB.
+    let length = link.skip_through(b"BenWasHere", Duration::from_millis(10));
+    assert!(length > 20_000_000, "{length}");
+    assert_passed(start, Duration::from_secs(4), "the snapshot takes so long");
+    while link.next().expect("the link is kept").name() != "NEWLEADER" {}
+    link.send(&Packet::Ack { zxid: Zxid::new(epoch, 0) });
+    while link.next().expect("the link is kept").name() != "UPTODATE" {}
+    // One that does not read at all is closed.
+    let start = Instant::now();
+    let (stuck, _) = Link::discover(pair.port(), 99, Zxid::ZERO);
+    let closed =
+        format!("closing the connection of server 99 at {}: for 2000 ms it has taken nothing", stuck.address());
+    eventually("it is closed", || pair.trio.log(pair.leader).contains(&closed));
+    assert_passed(start, Duration::from_secs(2), "a learner that does not read");
+    pair.trio.stop();
+}
+
 const REQUEST_BYTES_MAX: usize = 100_000;
 const EXTRA_BYTES: usize = 20_000;
 

@@ -231,7 +231,11 @@ impl PeerLink {
             let mut queue = lock(&self.queue);
             queue.waiting -= bytes;
             queue.writing = false;
-            if written.is_err() {
+            if let Err(error) = written {
+                if error.kind() == ErrorKind::WouldBlock {
+                    let pause = shared.options.snapshot_pause_max.as_millis();
+                    tracing::warn!("closing the connection of {}: for {pause} ms it has taken nothing", self.peer());
+                }
                 queue.ended = true;
                 // Then the reader ends too, and tells.
                 self.shut_down();
@@ -262,6 +266,9 @@ impl PeerLink {
     fn write_image(&self, shared: &PeerShared, image: ImageId, generation: u64) -> io::Result<()> {
         let server = &shared.server;
         let gone = || io::Error::other("the history that the snapshot is of was replaced");
+        // A learner that takes nothing for so long is gone. Only this thread waits for the socket.
+        let pause = shared.options.snapshot_pause_max;
+        self.socket.set_write_timeout(Some(pause).filter(|pause| !pause.is_zero()))?;
         let mut cursor = {
             let state = server.handover.shared();
             if server.history.generation() != generation || !state.tree.has_image(image) {

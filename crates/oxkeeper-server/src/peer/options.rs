@@ -31,7 +31,7 @@ pub struct PeerOptions {
     pub multi_address: bool,
     /// `connectToLearnerMasterLimit`, or `initLimit`: for all tries to reach the leader.
     pub leader_connect_limit: Duration,
-    /// How long a leader may pause in the stream of its snapshot: `initLimit`.
+    /// How long the stream of a snapshot may stand still, on either side: `initLimit`.
     pub snapshot_pause_max: Duration,
     /// `leaderConnectDelayDuringRetryMs`
     pub leader_retry_delay: Duration,
