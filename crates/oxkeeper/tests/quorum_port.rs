@@ -256,6 +256,24 @@ fn a_member_that_has_promised_a_later_epoch_is_led_in_one_that_is_later_still() 
     pair.trio.stop();
 }
 
+#[test]
+fn a_member_whose_election_port_takes_no_connection_keeps_nobody_and_is_given_up_after_cnx_timeout() {
+    let trio = Trio::new("hanging-election", |_, text, _| text + "cnxTimeout=500\n");
+    let full = FullPort::on(trio.peer_port(SCRIPTED, true));
+    let mut pair = Pair { trio, leader: 0, follower: 0 };
+    let start = Instant::now();
+    pair.start_again();
+    let place = format!("127.0.0.1:{}", pair.trio.peer_port(SCRIPTED, true));
+    let line = format!("Cannot open channel to 3 at election address {place}: {place}: it took too long");
+    for id in 1..=2 {
+        eventually("the dial ends", || pair.trio.log(id).contains(&line));
+    }
+    assert_passed(start, Duration::from_millis(500), "a dial that hangs");
+    drop(full);
+    pair.trio.client(pair.follower).create("/a", b"", CreateMode::Persistent).unwrap();
+    pair.trio.stop();
+}
+
 /// How a learner with this last zxid is brought up to date: the first packet, and the zxids of the proposals behind it.
 fn plan(pair: &Pair, last: Zxid) -> (Packet, Vec<Zxid>) {
     let (mut link, _) = Link::discover(pair.port(), SCRIPTED as i64, last);
