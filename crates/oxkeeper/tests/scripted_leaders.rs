@@ -148,11 +148,16 @@ fn a_dial_that_hangs_ends_with_its_own_limit_and_without_one_with_init_limit() {
         let mut leader = Candidate::with(elsewhere, trio.peer_port(1, true));
         let start = Instant::now();
         trio.start_again(1);
-        let given_up = format!("server 3 does not take us as a learner at 127.0.0.1:{port}");
-        eventually("the dial ends", || trio.log(1).contains(&given_up));
+        // With both limits alike, consensus may give the leader up a moment before the dial ends.
+        let ended = format!("no connection to the leader at 127.0.0.1:{port}, try 1 of 5: ");
+        let looks = || trio.log(1).matches("PeerState set to LOOKING").count();
+        eventually("the dial ends", || trio.log(1).contains(&ended) && looks() > 1);
         assert_passed(start, ticks(20), "a dial that hangs");
-        let said = trio.log(1);
-        assert!(said.contains("try 1 of 5: ") && !said.contains("try 2 of 5"), "{said}");
+        assert!(!trio.log(1).contains("try 2 of 5"), "{}", trio.log(1));
+        if init_limit == FOR_EVER {
+            let given_up = format!("server 3 does not take us as a learner at 127.0.0.1:{port}");
+            assert!(trio.log(1).contains(&given_up));
+        }
         // It looks for a leader again, and finds this one when it answers.
         leader.quorum_port = full.free();
         let mut link = leader.accept();
