@@ -19,7 +19,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oxkeeper-storage", &["types", "proto", "tree"]),
     ("oxkeeper-client", &["types", "proto"]),
     ("oxkeeper-server", &["config", "replica", "storage", "proto", "types", "tree", "zab", "client"]),
-    ("oxkeeper", &["server", "config", "types", "client"]),
+    // `proto` for the peers that its tests play.
+    ("oxkeeper", &["server", "config", "types", "client", "proto"]),
     ("oxkeeper-compat", &["client", "proto", "types", "storage", "tree"]),
     ("oxkeeper-bench", &["types", "proto", "client"]),
     ("oxkeeper-sim", &["replica", "storage", "client", "tree", "zab", "proto", "types"]),

@@ -15,7 +15,7 @@ use crate::session::Tracker;
 use crate::state::State;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::TxnEntry;
-use oxkeeper_tree::Tree;
+use oxkeeper_tree::{ImageId, Tree};
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Millis, SessionId, Zxid};
 use oxkeeper_zab::{Durable, Input, LinkEnd, LinkId, Output, RoleChange, Zab, ZabOptions};
@@ -40,6 +40,8 @@ pub(crate) struct Ensemble {
     replacement: Option<Box<Tree>>,
     /// Learners that wait for an image of the tree.
     freezes: Vec<LinkId>,
+    /// Images on their way to learners.
+    images: BTreeMap<ImageId, LinkId>,
     /// `/zookeeper/config` is to be written with the next exclusive hold.
     config_due: bool,
     /// The version of the configuration that was told last, or found at the start.
@@ -59,6 +61,7 @@ impl Ensemble {
             touched: BTreeMap::new(),
             replacement: None,
             freezes: Vec::new(),
+            images: BTreeMap::new(),
             config_due: true,
             config_told,
             outputs: Vec::new(),
@@ -292,7 +295,15 @@ impl Replica {
             // Where the learner is gone meanwhile, packet and stream are for nobody, and the image comes back as sent.
             out.send_packet(link, Packet::Snap { zxid });
             out.peers.push(PeerOutput::SendImage { link, image });
+            self.peers().images.insert(image, link);
             self.on_zab(state, now, Input::ImageFrozen { link, zxid }, out);
+        }
+    }
+
+    /// All of it has gone out, or the learner is gone.
+    pub(crate) fn on_image_sent(&mut self, state: &State, now: Now, image: ImageId, out: &mut Outputs) {
+        if let Some(link) = self.ensemble.as_mut().and_then(|ensemble| ensemble.images.remove(&image)) {
+            self.on_zab(state, now, Input::ImageSent { link }, out);
         }
     }
 

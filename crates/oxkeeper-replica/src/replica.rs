@@ -116,7 +116,10 @@ impl Replica {
             Input::Persisted(done) => self.on_zab(state, now, oxkeeper_zab::Input::Persisted(done), out),
             Input::Peer(input) => self.on_peer(state, now, input, out),
             Input::StateReplaced { tree } => self.on_state_replaced(tree),
-            Input::ImageSent { image } => self.snapshots.finished.push(image),
+            Input::ImageSent { image } => {
+                self.snapshots.finished.push(image);
+                self.on_image_sent(state, now, image, out);
+            }
             Input::SnapshotDone { zxid } => {
                 self.snapshots.finished.extend(self.snapshots.writing.take());
                 self.snapshots.last = zxid.or(self.snapshots.last);

@@ -9,6 +9,8 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Member 2 of three; 1 and 3 are scripted.
 struct Between {
     member: Member,
@@ -27,6 +29,7 @@ fn between() -> Between {
     let members = [(1, address(1, one_port)), (2, address(free_port(), port)), (3, address(3, three_port))];
     let mut options = options(2, &members);
     options.greeting_timeout = Duration::from_secs(2);
+    options.election_connect_timeout = CONNECT_TIMEOUT;
     Between { member: Member::start(options), port, one, three, one_port, three_port }
 }
 
@@ -158,6 +161,50 @@ fn a_refused_dial_is_reported_at_once_and_tried_again_while_a_message_waits() {
     assert_eq!(read_greeting(&mut socket).0, 2);
     assert_eq!(read_vote(&mut socket), vote(2, 1));
     t.member.wait_link(1, true);
+}
+
+#[test]
+fn a_dial_that_hangs_ends_with_its_limit_and_keeps_nobody() {
+    let mut t = between();
+    notify(&mut t.member, 1, 0);
+    drop(accept(&t.one));
+    t.member.wait_link(1, true);
+    t.member.wait_link(1, false);
+    let (one, port) = (t.one, t.one_port);
+    drop(one);
+    let (one, fillers) = full_port(port);
+    let start = Instant::now();
+    notify(&mut t.member, 1, 1);
+    // Meanwhile the others are heard.
+    let mut three = dial(t.port);
+    three.write_all(&greeting(3, t.three_port)).unwrap();
+    three.write_all(&frame(&vote(3, 5))).unwrap();
+    assert_eq!(t.member.wait_vote(), (3, vote(3, 5)));
+    t.member.wait_link(1, false);
+    assert!(start.elapsed() >= CONNECT_TIMEOUT / 2, "{:?}", start.elapsed());
+    // There is room again: the message has waited.
+    drop(fillers);
+    drop(one.accept().unwrap());
+    let mut socket = accept(&one);
+    assert_eq!(read_greeting(&mut socket).0, 2);
+    assert_eq!(read_vote(&mut socket), vote(2, 1));
+}
+
+/// A listener whose queue is full: whoever dials waits.
+fn full_port(port: u16) -> (TcpListener, Vec<socket2::Socket>) {
+    let socket = || socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let (listener, address) = (socket(), std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    listener.set_reuse_address(true).unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let (mut fillers, mut hung) = (Vec::new(), 0);
+    // On the loopback device a connection is there at once, or waits for room.
+    while hung < 3 {
+        let filler = socket();
+        hung += u32::from(filler.connect_timeout(&address.into(), Duration::from_millis(100)).is_err());
+        fillers.push(filler);
+    }
+    (listener.into(), fillers)
 }
 
 #[test]

@@ -92,6 +92,10 @@ pub enum Input {
         link: LinkId,
         zxid: Zxid,
     },
+    /// The stream of the snapshot that was frozen for this link has gone out: from now on the learner may be late.
+    ImageSent {
+        link: LinkId,
+    },
     /// Leading only: make sure, at the cost of at most one exchange with a quorum, that this server still was the leader at some
     /// moment after this input. Answered by [`crate::Output::LeadershipConfirmed`] with a number >= the one that
     /// `Zab::confirm_number` returned right after this input. Rounds that are under way are shared.

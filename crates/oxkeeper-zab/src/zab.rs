@@ -109,6 +109,11 @@ impl Zab {
                     leader.on_image_frozen(&self.core, now, link, zxid, out);
                 }
             }
+            Input::ImageSent { link } => {
+                if let Role::Leading(leader) = &mut self.role {
+                    leader.on_image_sent(now, link);
+                }
+            }
             Input::Propose { zxid, txn } => {
                 let Role::Leading(leader) = &mut self.role else {
                     panic!("{zxid} was proposed by a server that does not lead")

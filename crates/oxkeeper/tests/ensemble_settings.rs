@@ -143,6 +143,86 @@ fn without_a_quorum_clients_that_only_read_are_served_where_that_is_enabled() {
 }
 
 #[test]
+fn a_server_that_served_only_readers_comes_back_to_an_ensemble_that_has_had_writes() {
+    let mut trio = Trio::new("read-only-return", |_, text, _| {
+        text.replace("tickTime=2000", "tickTime=500") + "readonlymode.enabled=true\n"
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, followers) = trio.wait_for_leader(3);
+    let (alone, other) = (followers[0], followers[1]);
+    let client = trio.client(alone);
+    client.create("/a", b"old", CreateMode::Persistent).unwrap();
+    client.close().unwrap();
+    let zxid = |id: usize| trio.ask(id, "srvr").lines().find(|line| line.starts_with("Zxid: ")).map(str::to_owned);
+    eventually("all have everything", || zxid(alone).is_some() && (1..=3).all(|id| zxid(id) == zxid(alone)));
+    let before = zxid(alone);
+    trio.kill(leader);
+    trio.kill(other);
+    eventually("it serves who only reads", || trio.ask(alone, "isro") == "ro");
+    let read_only = || Options { read_only: true, ..Options::default() };
+    let mut reader = connect(trio.port(alone), read_only()).unwrap();
+    assert_eq!(reader.get("/a", false).unwrap().0.as_deref(), Some(&b"old"[..]));
+    let zxid = |id: usize| trio.ask(id, "srvr").lines().find(|line| line.starts_with("Zxid: ")).map(str::to_owned);
+    assert_eq!(zxid(alone), before, "sessions that only read are no transactions");
+    // The others write while it takes no part in anything.
+    trio.signal(alone, 19);
+    trio.start_again(leader);
+    trio.start_again(other);
+    let writer = connect(trio.port(leader), Options { connect_timeout: PATIENCE, ..Options::default() }).unwrap();
+    writer.set("/a", b"new", -1).unwrap();
+    writer.create("/b", b"", CreateMode::Persistent).unwrap();
+    trio.signal(alone, 18);
+    eventually("its reader sees what is new", || match reader.get("/a", false) {
+        Ok((data, _)) => data.as_deref() == Some(b"new"),
+        Err(_) => {
+            // A session that only read ends with its server's loneliness.
+            reader = connect(trio.port(alone), read_only()).unwrap();
+            false
+        }
+    });
+    trio.wait_for_leader(3);
+    let back = trio.client(alone);
+    back.sync("/").unwrap();
+    assert_eq!(tree(&back), tree(&writer), "nothing was lost on either side");
+    trio.stop();
+}
+
+#[test]
+fn the_leader_removes_empty_containers_and_old_nodes_everywhere_and_so_does_the_next_one() {
+    let mut trio =
+        Trio::new("reaper", |_, text, _| text + "znode.container.checkIntervalMs=200\nextendedTypesEnabled=true\n");
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, followers) = trio.wait_for_leader(3);
+    let check = |trio: &Trio, at: usize, then: usize| {
+        let client = trio.client(at);
+        client.create("/kept", b"", CreateMode::Container).unwrap();
+        client.create("/kept/child", b"", CreateMode::Persistent).unwrap();
+        client.create("/used", b"", CreateMode::Container).unwrap();
+        client.create("/used/child", b"", CreateMode::Persistent).unwrap();
+        client.delete("/used/child", -1).unwrap();
+        let (open, mode) = (oxkeeper_types::acl::open_acl(), CreateMode::PersistentWithTtl);
+        client.create_ttl("/short", Some(b""), &open, mode, 300).unwrap();
+        client.create_ttl("/long", Some(b""), &open, mode, 3_600_000).unwrap();
+        let reader = trio.client(then);
+        eventually("what is due is gone", || {
+            reader.sync("/").unwrap();
+            ["/used", "/short"].iter().all(|path| reader.exists(path, false).unwrap().is_none())
+        });
+        let left = tree(&reader);
+        assert!(["/kept", "/kept/child", "/long"].iter().all(|path| left.contains_key(*path)), "{left:?}");
+        ["/kept/child", "/kept", "/long"].iter().for_each(|path| {
+            // An empty container may be gone before we are.
+            let _ = client.delete(path, -1);
+        });
+    };
+    check(&trio, followers[0], followers[1]);
+    trio.kill(leader);
+    let (second, others) = trio.wait_for_leader(2);
+    check(&trio, others[0], second);
+    trio.stop();
+}
+
+#[test]
 fn a_leader_that_is_not_to_serve_leaves_the_clients_to_the_others() {
     let mut trio = Trio::new("leader-serves", |_, text, _| text + "leaderServes=no\n");
     (1..=3).for_each(|id| trio.start_again(id));

@@ -56,7 +56,8 @@ fn read(shared: &PeerShared, after: Zxid) -> StorageResult<Option<Vec<(Zxid, Txn
             }
         }
         bytes += record.body.len() as u64;
-        if bytes > bytes_max {
+        // Nothing, of no snapshot or of none of it, is no limit (reference `ZKDatabase.getProposalsFromTxnLog`).
+        if bytes_max > 0 && bytes > bytes_max {
             return Ok(None);
         }
         txns.push((record.zxid, TxnBytes::copy_from_slice(&record.body)));

@@ -231,7 +231,11 @@ impl PeerLink {
             let mut queue = lock(&self.queue);
             queue.waiting -= bytes;
             queue.writing = false;
-            if written.is_err() {
+            if let Err(error) = written {
+                if error.kind() == ErrorKind::WouldBlock {
+                    let pause = shared.options.snapshot_pause_max.as_millis();
+                    tracing::warn!("closing the connection of {}: for {pause} ms it has taken nothing", self.peer());
+                }
                 queue.ended = true;
                 // Then the reader ends too, and tells.
                 self.shut_down();
@@ -262,6 +266,9 @@ impl PeerLink {
     fn write_image(&self, shared: &PeerShared, image: ImageId, generation: u64) -> io::Result<()> {
         let server = &shared.server;
         let gone = || io::Error::other("the history that the snapshot is of was replaced");
+        // A learner that takes nothing for so long is gone. Only this thread waits for the socket.
+        let pause = shared.options.snapshot_pause_max;
+        self.socket.set_write_timeout(Some(pause).filter(|pause| !pause.is_zero()))?;
         let mut cursor = {
             let state = server.handover.shared();
             if server.history.generation() != generation || !state.tree.has_image(image) {
@@ -336,8 +343,15 @@ fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 // ---- the reader thread
 
 fn read_link(shared: &Arc<PeerShared>, link: &Arc<PeerLink>, socket: TcpStream) {
-    let mut reader =
-        LinkReader { shared, link, buffer: BytesMut::new(), wanted: 0, events: Vec::new(), snapshot: None };
+    let mut reader = LinkReader {
+        shared,
+        link,
+        buffer: BytesMut::new(),
+        wanted: 0,
+        events: Vec::new(),
+        snapshot: None,
+        is_watched: false,
+    };
     let why = reader.run(&socket);
     link.finish(shared, &why);
 }
@@ -352,6 +366,8 @@ struct LinkReader<'a> {
     events: Vec<CoreEvent>,
     /// A raw snapshot stream is being received.
     snapshot: Option<SnapshotReceiver>,
+    /// The socket gives up when nothing comes.
+    is_watched: bool,
 }
 
 impl LinkReader<'_> {
@@ -363,9 +379,13 @@ impl LinkReader<'_> {
                 Ok(0) => return "the other side has closed it".into(),
                 Ok(n) => n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if self.snapshot.is_some() && error.kind() == ErrorKind::WouldBlock => {
+                    let pause = self.shared.options.snapshot_pause_max.as_millis();
+                    return format!("nothing was heard for {pause} ms in the middle of a snapshot");
+                }
                 Err(error) => return format!("read failed: {error}"),
             };
-            let taken = self.take(&chunk[..n]);
+            let taken = self.take(&chunk[..n]).and_then(|()| self.watch(socket));
             if !self.events.is_empty() {
                 self.shared.core.put_when_room(&mut self.events);
             }
@@ -373,6 +393,17 @@ impl LinkReader<'_> {
                 return why;
             }
         }
+    }
+
+    /// Consensus counts packets only, so in a stream we watch for it (QP006).
+    fn watch(&mut self, socket: &TcpStream) -> Result<(), String> {
+        if self.is_watched == self.snapshot.is_some() {
+            return Ok(());
+        }
+        self.is_watched = self.snapshot.is_some();
+        let pause = self.shared.options.snapshot_pause_max;
+        let watched = socket.set_read_timeout(self.is_watched.then_some(pause).filter(|pause| !pause.is_zero()));
+        watched.map_err(|error| format!("its silence cannot be watched: {error}"))
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {

@@ -31,6 +31,8 @@ pub struct PeerOptions {
     pub multi_address: bool,
     /// `connectToLearnerMasterLimit`, or `initLimit`: for all tries to reach the leader.
     pub leader_connect_limit: Duration,
+    /// How long the stream of a snapshot may stand still, on either side: `initLimit`.
+    pub snapshot_pause_max: Duration,
     /// `leaderConnectDelayDuringRetryMs`
     pub leader_retry_delay: Duration,
     /// `observer.reconnectDelayMs`
@@ -71,6 +73,7 @@ impl PeerOptions {
             keep_alive: election.tcp_keep_alive,
             multi_address: ensemble.multi_address,
             leader_connect_limit: ticks(ensemble.connect_to_learner_master_limit_ticks),
+            snapshot_pause_max: ticks(ensemble.init_limit_ticks),
             leader_retry_delay: Duration::from_millis(ensemble.leader_connect_retry_delay_ms),
             observer_reconnect_delay: Duration::from_millis(ensemble.observer_reconnect_delay_ms),
             leader_no_delay: ensemble.leader_tcp_no_delay,

@@ -53,6 +53,7 @@ pub fn options(me: i64, members: &[(i64, MemberAddress)]) -> PeerOptions {
         keep_alive: true,
         multi_address: false,
         leader_connect_limit: Duration::from_secs(20),
+        snapshot_pause_max: Duration::from_secs(20),
         leader_retry_delay: Duration::from_millis(100),
         observer_reconnect_delay: Duration::ZERO,
         leader_no_delay: true,

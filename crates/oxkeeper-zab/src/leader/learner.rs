@@ -32,11 +32,21 @@ pub(super) enum State {
     /// The replica freezes the tree.
     Freezing,
     /// NEWLEADER is sent, and everything since then. Until its ACK.
-    Syncing { is_snapshot: bool },
+    Syncing(Sending),
     /// NEWLEADER is acknowledged. Until a quorum has done so.
     Synced,
     /// UPTODATE is sent.
     Broadcast(Progress),
+}
+
+/// What goes out before NEWLEADER.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sending {
+    Transactions,
+    /// The stream of a snapshot; the edge watches that it moves.
+    Snapshot,
+    /// A snapshot, all of which has gone out.
+    SnapshotSent,
 }
 
 /// In broadcast.
@@ -59,7 +69,7 @@ impl Learner {
 
     /// Gets every proposal and commit, or inform.
     pub fn is_forwarded_to(&self) -> bool {
-        matches!(self.state, State::Syncing { .. } | State::Synced | State::Broadcast(_))
+        matches!(self.state, State::Syncing(_) | State::Synced | State::Broadcast(_))
     }
     pub fn is_synced(&self) -> bool {
         matches!(self.state, State::Broadcast(_))
@@ -78,10 +88,13 @@ impl Learner {
     /// own side is not its fault.
     pub fn is_late(&self, now: Millis, init: Millis, sync: Millis) -> bool {
         match &self.state {
-            State::Introduced | State::EpochAcked { .. } | State::Reading { .. } | State::Freezing | State::Synced => {
-                false
-            }
-            State::EpochSent | State::Syncing { .. } => now >= self.heard + init,
+            State::Introduced
+            | State::EpochAcked { .. }
+            | State::Reading { .. }
+            | State::Freezing
+            | State::Syncing(Sending::Snapshot)
+            | State::Synced => false,
+            State::EpochSent | State::Syncing(_) => now >= self.heard + init,
             State::Broadcast(progress) => {
                 now >= self.heard + sync || progress.oldest.is_some_and(|(_, since)| now >= since + sync)
             }

@@ -251,8 +251,8 @@ impl Leader {
         match (&mut learner.state, packet) {
             (State::EpochSent, Packet::AckEpoch(ack)) => Ok(self.on_ack_epoch(core, now, link, *ack, out)),
             (State::EpochSent, other) => Err(unexpected("ACKEPOCH", other)),
-            (State::Syncing { .. }, Packet::Ack { zxid }) => self.on_sync_ack(core, now, link, *zxid, out),
-            (State::Syncing { .. }, other) => Err(unexpected("ACK of NEWLEADER", other)),
+            (State::Syncing(_), Packet::Ack { zxid }) => self.on_sync_ack(core, now, link, *zxid, out),
+            (State::Syncing(_), other) => Err(unexpected("ACK of NEWLEADER", other)),
             (State::Broadcast(_), Packet::Ack { zxid }) => self.on_ack(core, link, *zxid, out),
             (State::Synced, Packet::Ack { zxid }) if zxid.counter() != 0 => self.on_ack(core, link, *zxid, out),
             (State::Broadcast(progress), Packet::Ping { .. }) => {

@@ -8,7 +8,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Epoch, Millis, Zxid};
 
-use super::learner::State;
+use super::learner::{Sending, State};
 use super::{Leader, Phase};
 use crate::core::{Core, send};
 use crate::input::LinkId;
@@ -84,7 +84,16 @@ impl Leader {
             self.close(link, LinkEnd::RoleOver, out);
             return;
         }
-        self.forward_from(core, now, link, zxid, true, out);
+        self.forward_from(core, now, link, zxid, Sending::Snapshot, out);
+    }
+
+    /// How long a snapshot takes on its way is not the learner's fault: it has `initLimit` from its end on, as in the reference.
+    pub fn on_image_sent(&mut self, now: Millis, link: LinkId) {
+        if let Some(learner) = self.learners.get_mut(&link)
+            && matches!(learner.state, State::Syncing(Sending::Snapshot))
+        {
+            learner.enter(State::Syncing(Sending::SnapshotSent), now);
+        }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -115,7 +124,7 @@ impl Leader {
             }
             SyncPlan::Trunc { to } => {
                 send(link, Packet::Trunc { zxid: to }, out);
-                self.forward_from(core, now, link, to, false, out);
+                self.forward_from(core, now, link, to, Sending::Transactions, out);
             }
             SyncPlan::Diff { behind } => {
                 send(link, Packet::Diff { zxid: core.history.committed() }, out);
@@ -123,7 +132,7 @@ impl Leader {
                 for (zxid, txn) in older.iter().filter(|(z, _)| *z > behind && *z <= core.history.after()) {
                     send_committed(link, *zxid, txn, out);
                 }
-                self.forward_from(core, now, link, behind, false, out);
+                self.forward_from(core, now, link, behind, Sending::Transactions, out);
             }
         }
     }
@@ -135,7 +144,7 @@ impl Leader {
         now: Millis,
         link: LinkId,
         behind: Zxid,
-        is_snapshot: bool,
+        sending: Sending,
         out: &mut Vec<Output>,
     ) {
         let epoch = self.epoch().expect("histories are sent in an agreed epoch");
@@ -151,7 +160,7 @@ impl Leader {
         let ensemble = core.election.last_seen().filter(|seen| seen.version() > core.election.ensemble().version());
         let config = Some(ensemble.unwrap_or(core.election.ensemble()).to_string());
         send(link, Packet::NewLeader { epoch, config }, out);
-        learner.enter(State::Syncing { is_snapshot }, now);
+        learner.enter(State::Syncing(sending), now);
     }
 
     /// Voters always have one, and are counted (reference `LearnerSyncThrottler`). An observer without one waits; the
@@ -165,7 +174,7 @@ impl Leader {
         let under_way = others.filter(|(_, learner)| match learner.state {
             State::Freezing => wants_snapshot,
             State::Reading { .. } => !wants_snapshot,
-            State::Syncing { is_snapshot } => is_snapshot == wants_snapshot,
+            State::Syncing(sending) => (sending != Sending::Transactions) == wants_snapshot,
             _ => false,
         });
         let max = if wants_snapshot { core.options.snapshot_syncs_max } else { core.options.diff_syncs_max };

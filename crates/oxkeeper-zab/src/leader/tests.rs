@@ -214,6 +214,27 @@ fn a_snapshot_is_followed_by_what_was_committed_since_it_was_frozen() {
 }
 
 #[test]
+fn a_learner_may_be_late_from_the_end_of_its_snapshot_on() {
+    // initLimit is 10 ticks of 2 s.
+    let mut l = Bench::established(3);
+    l.join(3, 3, 1);
+    l.ack_epoch(3, Some(1), Zxid::ZERO);
+    l.step(Input::ImageFrozen { link: LinkId(3), zxid: z(1, 3) });
+    let mut lines = Vec::new();
+    let mut pass = |l: &mut Bench, seconds| {
+        for _ in 0..seconds {
+            lines.extend(l.pass(1000));
+            l.pong(2);
+        }
+        lines.contains(&"close 3: Silent".to_string())
+    };
+    assert!(!pass(&mut l, 60), "the snapshot is on its way");
+    l.step(Input::ImageSent { link: LinkId(3) });
+    assert!(!pass(&mut l, 19));
+    assert!(pass(&mut l, 2));
+}
+
+#[test]
 fn the_log_on_disk_reaches_further_back_and_hands_out_committed_transactions_only() {
     // QP064, ZOOKEEPER-2846 (BG019)
     let log = |from: i64, to: i64| (from..=to).map(|i| (z(1, i), txn())).collect::<Vec<_>>();

@@ -471,6 +471,9 @@ impl World {
         for (input, image) in answers {
             if let Some((link, txns)) = image {
                 self.send(at, link, Message::Image(txns));
+                self.step(at, input);
+                self.step(at, Input::ImageSent { link });
+                continue;
             }
             self.step(at, input);
         }

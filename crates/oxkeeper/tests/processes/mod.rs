@@ -286,6 +286,10 @@ impl Trio {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    /// Such as 19, which freezes it, and 18, which lets it go on.
+    pub fn signal(&self, id: usize, number: i32) {
+        signal(&self.children[&id], number);
+    }
     /// Until it ends by itself.
     pub fn wait(&mut self, id: usize) -> std::process::ExitStatus {
         wait(&mut self.children.remove(&id).unwrap())

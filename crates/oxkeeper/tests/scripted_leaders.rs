@@ -1,0 +1,185 @@
+//! A real follower and a leader that the test plays: what it may be told, and how long it waits.
+
+mod processes;
+mod scripted;
+
+use oxkeeper_client::CreateMode;
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_types::{Epoch, Zxid};
+use processes::*;
+use scripted::*;
+use std::time::{Duration, Instant};
+
+/// Nothing may take so many ticks in a test.
+const FOR_EVER: u32 = 1_000_000;
+const TICK: u32 = 100;
+
+/// Server 1, and member 3 as its leader. Limits are in ticks of 100 ms.
+fn follower(name: &str, init_limit: u32, sync_limit: u32, more: &str) -> Trio {
+    Trio::new(name, |_, text, _| {
+        let text = text.replace("tickTime=2000", &format!("tickTime={TICK}"));
+        let text = text.replace("initLimit=10", &format!("initLimit={init_limit}"));
+        text.replace("syncLimit=5", &format!("syncLimit={sync_limit}")) + more + "\n"
+    })
+}
+
+fn ticks(count: u32) -> Duration {
+    Duration::from_millis(u64::from(count * TICK))
+}
+
+/// Gives server 1 the data of a server on its own whose history begins with a snapshot: all before it was purged.
+fn purged_history(trio: &Trio) -> Zxid {
+    let scratch = Scratch::new("purged-history");
+    let server = Single::start(&scratch.config("snapCount=4"));
+    let (from, to) = (scratch.0.join("data/version-2"), trio.data(1).join("version-2"));
+    let snapshots = || {
+        let names = std::fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter_map(|name| i64::from_str_radix(name.strip_prefix("snapshot.")?, 16).ok()).collect::<Vec<_>>()
+    };
+    let client = server.client();
+    eventually("it takes a snapshot", || {
+        client.create("/n", b"", CreateMode::PersistentSequential).unwrap();
+        snapshots().into_iter().any(|zxid| zxid > 2)
+    });
+    client.close().unwrap();
+    server.stop();
+    let newest = snapshots().into_iter().max().unwrap();
+    std::fs::create_dir_all(&to).unwrap();
+    let name = format!("snapshot.{newest:x}");
+    std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    Zxid(newest)
+}
+
+#[test]
+fn a_log_that_cannot_be_cut_where_the_leader_says_ends_the_process_with_13() {
+    let mut trio = follower("cannot-cut", FOR_EVER, FOR_EVER, "");
+    let last = purged_history(&trio);
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    assert_eq!(link.lead(2).last_zxid, last);
+    link.send(&Packet::Trunc { zxid: Zxid(2) });
+    assert_eq!(trio.wait(1).code(), Some(13));
+    let said = trio.log(1);
+    assert!(said.contains("Truncating log to get in sync with the leader 0x2"), "{said}");
+    assert!(said.contains("Not able to truncate the log 0x2") && said.contains("every snapshot is newer"), "{said}");
+    // Nothing is lost by that: it starts again with all that it had.
+    trio.start_again(1);
+    assert_eq!(leader.accept().lead(3).last_zxid, last);
+}
+
+#[test]
+fn a_leader_that_falls_silent_is_given_up_after_sync_limit_and_followed_when_it_is_back() {
+    let mut trio = follower("silent-leader", FOR_EVER, 20, "");
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    link.establish(2);
+    eventually("it serves", || trio.mode(1).as_deref() == Some("follower"));
+    let ping = Packet::Ping { zxid: Zxid::new(Epoch(2), 0), touched: None };
+    link.send(&ping);
+    link.expect("PING");
+    let silent = Instant::now();
+    link.send(&ping);
+    link.closed();
+    assert_passed(silent, ticks(20), "a silent leader is given up");
+    let mut link = leader.accept();
+    link.establish(3);
+    eventually("it serves again", || trio.mode(1).as_deref() == Some("follower"));
+    let said = trio.log(1);
+    assert!(said.contains("closed the connection with server 3 at") && said.contains("nothing was heard in time"));
+}
+
+#[test]
+fn a_leader_that_falls_silent_before_it_is_one_is_given_up_after_init_limit() {
+    let mut trio = follower("silent-handshake", 20, FOR_EVER, "");
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let limit = ticks(20);
+    // It takes the connection, and says nothing.
+    let mut link = leader.accept();
+    link.expect("FOLLOWERINFO");
+    link.closed();
+    // It says which epoch it is, and no more.
+    let mut link = leader.accept();
+    let silent = Instant::now();
+    link.lead(2);
+    link.closed();
+    assert_passed(silent, limit, "behind ACKEPOCH");
+    // Everything but NEWLEADER.
+    let mut link = leader.accept();
+    let last = link.lead(3).last_zxid;
+    let silent = Instant::now();
+    link.send(&Packet::Diff { zxid: last });
+    link.closed();
+    assert_passed(silent, limit, "behind DIFF");
+    let mut link = leader.accept();
+    link.establish(4);
+    eventually("it serves", || trio.mode(1).as_deref() == Some("follower"));
+    assert_eq!(trio.log(1).matches("nothing was heard in time").count(), 3);
+}
+
+#[test]
+fn a_leader_that_falls_silent_in_the_middle_of_its_snapshot_is_given_up_after_init_limit() {
+    let mut trio = follower("silent-snapshot", 20, FOR_EVER, "");
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    link.lead(2);
+    let silent = Instant::now();
+    link.send(&Packet::Snap { zxid: Zxid(0x1_0000_0005) });
+    // The first bytes of the stream: one session, of which half is there.
+    link.send_bytes(&[0, 0, 0, 1, 0, 0]);
+    link.closed();
+    assert_passed(silent, ticks(20), "in the middle of a snapshot");
+    let mut link = leader.accept();
+    assert_eq!(link.lead(3).last_zxid, Zxid::ZERO, "nothing of it counts");
+}
+
+#[test]
+fn a_dial_that_hangs_ends_with_its_own_limit_and_without_one_with_init_limit() {
+    for (name, init_limit, more) in
+        [("dial-limit", FOR_EVER, "connectToLearnerMasterLimit=20"), ("dial-init-limit", 20, "")]
+    {
+        let mut trio = follower(name, init_limit, FOR_EVER, more);
+        let port = trio.peer_port(SCRIPTED, false);
+        let full = FullPort::on(port);
+        let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut leader = Candidate::with(elsewhere, trio.peer_port(1, true));
+        let start = Instant::now();
+        trio.start_again(1);
+        // With both limits alike, consensus may give the leader up a moment before the dial ends.
+        let ended = format!("no connection to the leader at 127.0.0.1:{port}, try 1 of 5: ");
+        let looks = || trio.log(1).matches("PeerState set to LOOKING").count();
+        eventually("the dial ends", || trio.log(1).contains(&ended) && looks() > 1);
+        assert_passed(start, ticks(20), "a dial that hangs");
+        assert!(!trio.log(1).contains("try 2 of 5"), "{}", trio.log(1));
+        if init_limit == FOR_EVER {
+            let given_up = format!("server 3 does not take us as a learner at 127.0.0.1:{port}");
+            assert!(trio.log(1).contains(&given_up));
+        }
+        // It looks for a leader again, and finds this one when it answers.
+        leader.quorum_port = full.free();
+        let mut link = leader.accept();
+        link.establish(2);
+        eventually("it serves", || trio.mode(1).as_deref() == Some("follower"));
+    }
+}
+
+#[test]
+fn a_dial_that_is_refused_is_tried_five_times() {
+    let mut trio = follower("dial-tries", FOR_EVER, FOR_EVER, "leaderConnectDelayDuringRetryMs=10");
+    let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let leader = Candidate::with(elsewhere, trio.peer_port(1, true));
+    trio.start_again(1);
+    let port = trio.peer_port(SCRIPTED, false);
+    let tries = |n: u32| {
+        trio.log(1).matches(&format!("no connection to the leader at 127.0.0.1:{port}, try {n} of 5: ")).count()
+    };
+    eventually("it looks again, and dials again", || tries(1) > 1);
+    for n in 2..=5 {
+        assert!(tries(n) >= 1, "try {n}");
+    }
+    assert_eq!(tries(6), 0);
+    drop(leader);
+}
