@@ -52,8 +52,9 @@ struct Looking {
     /// Learners whose election was over sooner than ours, with what they have said. The reference does not listen yet, and they
     /// dial again every 100 ms.
     early: BTreeMap<LinkId, Early>,
-    /// Voters whose last word was that they follow us, in a round that is over: we have given up. They would wait for a word of
-    /// ours for `initLimit`, and are needed in this round.
+    /// Voters whose last word was that they follow us, in another round than this: we have given up since, or this process has
+    /// started since. They would wait for a word of ours for `initLimit`, and are needed in this round. The reference does not
+    /// listen while it looks, so they are refused.
     strays: BTreeSet<ServerId>,
 }
 
@@ -68,7 +69,7 @@ impl Looking {
         Looking { since, begins: Some(begins), early: BTreeMap::new(), strays: BTreeSet::new() }
     }
 
-    /// `from` follows us in an earlier round, or does not: its link is closed, so that it looks, too.
+    /// `from` follows us in another round, or does not: its link is closed, so that it looks, too.
     fn on_word(&mut self, from: ServerId, is_astray: bool, out: &mut Vec<Output>) {
         if !is_astray {
             self.strays.remove(&from);
@@ -348,7 +349,7 @@ impl Zab {
             Role::Looking(looking) => {
                 let follows_us =
                     state == PeerState::Following && leader == self.core.me() && self.core.quorums().is_voter(from);
-                looking.on_word(from, follows_us && round < self.core.election.round(), out);
+                looking.on_word(from, follows_us && round != self.core.election.round(), out);
             }
             Role::Following(_) => {}
         }
