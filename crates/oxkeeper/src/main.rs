@@ -1,5 +1,6 @@
 //! The `oxkeeper` binary: arguments, signals, exit codes. Each sub-command is a module.
 
+mod huge_pages;
 mod quickstart;
 mod server;
 

@@ -1,5 +1,6 @@
 //! `oxkeeper server`: reads the configuration, starts the server, waits for a signal.
 
+use crate::huge_pages;
 use clap::Args;
 use oxkeeper_config::{Config, Inputs, MainSource, read_text, usage};
 use oxkeeper_server::run::{lock_directory, start};
@@ -67,6 +68,7 @@ fn serve(config: &Config) -> ExitCode {
         Ok(started) => started,
         Err(error) => return failed(&error.to_string(), u8::try_from(error.exit_code()).unwrap_or(1)),
     };
+    huge_pages::start();
     if let Some(signal) = signals.forever().next() {
         tracing::info!("signal {signal}: stopping; once more ends it at once");
     }

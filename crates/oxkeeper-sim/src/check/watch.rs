@@ -187,7 +187,13 @@ impl ClientWatches {
         if !justified {
             return Err(format!("{kind:?} on {path} came after a reconnect, and nothing watched has changed there"));
         }
-        self.used_up(kind, path);
+        // Each list of setWatches2 is answered for itself: a node that is gone is told of once for its data, once for its children.
+        let of_data = (Watching::Data, path.to_string());
+        if kind == EventType::NodeDeleted && self.held.contains(&of_data) {
+            self.held.retain(|(w, p)| p != path || !matches!(w, Watching::Data | Watching::Exist));
+        } else {
+            self.used_up(kind, path);
+        }
         Ok(())
     }
 
