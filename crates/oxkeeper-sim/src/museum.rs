@@ -42,7 +42,7 @@ bugs! {
     EpochBeforeLog = "epoch-before-log", "epochs of a batch are written before its transactions", "4643", 1;
     LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023", 11;
     TruncatesTooMuch = "truncates-too-much", "TRUNC cuts one transaction more than it was told", "", 19;
-    SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays", "etcd 13766", 127;
+    SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays", "etcd 13766", 1491;
     SnapshotNamedTooLate = "snapshot-named-too-late", "a snapshot is named for the transaction behind its last", "etcd 14685", 3;
     HistoryWithHole = "history-with-hole", "a learner is sent the log without its second transaction", "4925", 19;
     DiffForSnapshot = "diff-for-snapshot", "a learner that needs a snapshot gets an empty DIFF", "4352", 2;

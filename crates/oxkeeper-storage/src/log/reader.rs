@@ -316,8 +316,11 @@ impl LogReader {
             match reader.read_next()? {
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
                 Next::Record(record) => {
-                    let is_hole =
-                        |last| !comes_next(last, record.zxid) || hides_hole(last, record.zxid, &self.snapshots);
+                    // Only transactions that are wanted, or the one before them, make a hidden hole matter.
+                    let is_hole = |last: Zxid| {
+                        let is_hidden = last >= self.from && hides_hole(last, record.zxid, &self.snapshots);
+                        !comes_next(last, record.zxid) || is_hidden
+                    };
                     if let Some(last) = self.last.filter(|last| is_hole(*last)) {
                         let (path, offset) = (reader.path().to_path_buf(), record.offset);
                         return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
