@@ -2,6 +2,7 @@
 
 mod peer_common;
 
+use oxkeeper_proto::election::Greeting;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_types::ServerId;
 use peer_common::*;
@@ -279,6 +280,29 @@ fn strangers_and_observers_without_an_id_are_dialled_back_where_they_say() {
         let (from, _) = t.member.wait_vote();
         assert!(if id == 0 { from == 0 } else { from < 0 }, "{from}");
     }
+}
+
+#[test]
+fn nobody_is_dialled_back_at_all_addresses_of_a_machine() {
+    let t = between();
+    let (listener, wrong) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let wildcards = [format!("0.0.0.0:{}", port(&wrong)), format!("[::]:{}", port(&wrong))];
+    let say = |server, addresses: Vec<String>| {
+        let mut bytes = Vec::new();
+        Greeting { server: ServerId(server), addresses }.write(&mut bytes);
+        let mut link = dial(t.port);
+        link.write_all(&bytes).unwrap();
+        link
+    };
+    // A stranger is, at the address that is one.
+    let _stranger = say(0, [&wildcards[..], &[format!("127.0.0.1:{}", port(&listener))]].concat());
+    assert_eq!(read_greeting(&mut accept(&listener)).0, 2);
+    // A member is, where the configuration says.
+    let _one = say(1, wildcards.to_vec());
+    assert_eq!(read_greeting(&mut accept(&t.one)).0, 2);
+    wrong.set_nonblocking(true).unwrap();
+    assert_eq!(wrong.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[test]

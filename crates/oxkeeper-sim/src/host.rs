@@ -15,6 +15,7 @@ use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Input, Now, Options, Outputs, Replica, State, WatchTable};
 use oxkeeper_storage::fault_disk::FaultDisk;
 use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
+use oxkeeper_storage::names::list_snapshots;
 use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_snapshot};
 use oxkeeper_storage::{Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
 use oxkeeper_tree::{ImageId, ImageLoader, Tree, TreeOptions};
@@ -381,7 +382,10 @@ impl Host {
                 for done in done {
                     match done {
                         Persisted::Truncated { .. } => {
-                            let recovered = recover(disk.clone(), &self.dirs, &recover_options(options))?;
+                            // As the server's disk thread does it: what comes next goes into a new file.
+                            let again = RecoverOptions { epochs: false, recent_max: 0, ..recover_options(options) };
+                            let recovered = recover(disk.clone(), &self.dirs, &again)?;
+                            running.persister.restart_after(recovered.last)?;
                             inputs.push(Input::StateReplaced { tree: Box::new(recovered.tree) });
                         }
                         done => inputs.push(Input::Persisted(done)),
@@ -454,7 +458,8 @@ fn before_first(history: &[(Zxid, Bytes)], snapshot: Zxid) -> Zxid {
 
 /// The transactions of the log from `from` on. A hole is an error; behind a snapshot there may be one.
 fn log_from(disk: &FaultDisk, dirs: &Dirs, from: Zxid) -> Result<Vec<(Zxid, Bytes)>, StorageError> {
-    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, from)?;
+    let snapshots = list_snapshots(disk, &dirs.snapshots)?;
+    let mut reader = LogReader::open(Arc::new(disk.clone()), &dirs.logs, from)?.beside(&snapshots);
     let mut log = Vec::new();
     while let Some(record) = reader.read_next()? {
         log.push((record.zxid, record.body));

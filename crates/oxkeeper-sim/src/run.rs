@@ -68,12 +68,14 @@ impl World {
 
     /// Progress within a bound.
     fn everybody_is_served(&mut self) -> bool {
-        let limit = self.now + self.options.recovery_ms_max() * 1000;
+        let healed_at = self.now;
+        let limit = healed_at + self.options.recovery_ms_max() * 1000;
         while self.now < limit {
             if !self.run_until(self.now + LOOK_MS * 1000) {
                 return false;
             }
             if self.clients.iter().all(|client| client.served) {
+                self.check.counts.recovery_ms = (self.now - healed_at) / 1000;
                 return true;
             }
         }

@@ -69,6 +69,18 @@ fn a_log_of_before_a_snapshot_is_no_history() {
     }
 }
 
+/// A server was elected when a better candidate came back, and its voters went over to that one: it led nobody for `initLimit`,
+/// 12 s and 10 s here, and they had to do without it.
+#[test]
+fn a_leader_that_its_voters_have_left_does_not_wait_for_them() {
+    for seed in [901021, 902060, 902716] {
+        let outcome = run(&RunOptions::of_seed(seed), false);
+        assert_eq!(outcome.violation, None, "{}", outcome.options);
+        let ms = outcome.counts.elected_in_vain_ms;
+        assert!(ms < 1000, "servers were elected for {ms} ms without leading: {}", outcome.options);
+    }
+}
+
 /// A false alarm: the last acknowledgement of NEWLEADER came when others had delivered in a later epoch already.
 #[test]
 fn a_leader_may_be_established_too_late() {

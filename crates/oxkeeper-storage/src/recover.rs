@@ -280,7 +280,8 @@ fn replay(
     let refuse_gap = !report.rejected.is_empty();
     let mut player = Player { tree, record_bytes_max: options.record_bytes_max, refused: 0, digest_mismatch: None };
     tail.after = after;
-    report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &mut |path, record| {
+    let snapshots: Vec<Zxid> = list_snapshots(disk, &dirs.snapshots)?.iter().map(|snapshot| snapshot.zxid).collect();
+    report.log = replay_log(disk, &dirs.logs, after, refuse_gap, &snapshots, &mut |path, record| {
         player.play(path, &record)?;
         tail.push(record);
         Ok(())

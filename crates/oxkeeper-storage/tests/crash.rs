@@ -162,7 +162,7 @@ impl World {
 
     fn recover(&mut self, seed: u64) {
         let mut found: Vec<(Zxid, TxnBytes)> = Vec::new();
-        let report = replay_log(&self.disk, &self.dirs.logs, Zxid::ZERO, true, &mut |_, record| {
+        let report = replay_log(&self.disk, &self.dirs.logs, Zxid::ZERO, true, &[], &mut |_, record| {
             found.push((record.zxid, record.body.clone()));
             Ok(())
         });

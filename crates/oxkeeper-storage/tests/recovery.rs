@@ -256,6 +256,38 @@ fn logs_that_end_before_the_snapshot_are_another_history() {
     assert_eq!(reader.read_next().unwrap().map(|record| record.zxid), Some(of_new_epoch), "nothing from before");
 }
 
+/// The reference leaves its log beside a snapshot that a leader has sent; what comes next may begin an epoch. Zxids look as if
+/// nothing were missing; the snapshot between them says that something may be (BG013).
+#[test]
+fn a_snapshot_between_two_epochs_shows_that_a_log_has_a_hole() {
+    let (new_epoch, began) = (Zxid::new(Epoch(1), 1), Zxid::new(Epoch(1), 0));
+    for sent in [Zxid(9), began] {
+        let server = Server::with_history(1..=6, &[3]);
+        let mut tree = server.recover().unwrap().tree;
+        (7..=9).for_each(|zxid| drop(apply(&mut tree, zxid)));
+        tree.set_last_processed(sent);
+        let snapshot = server.snapshot(&mut tree, Compression::None);
+        let txn = apply(&mut tree, new_epoch.0).into();
+        server.persister(sent).persist(&[Persist::Append { zxid: new_epoch, txn }]).unwrap();
+        assert_eq!(server.recover().unwrap().last, new_epoch);
+        let read = |from| {
+            let reader = LogReader::open(Arc::new(server.disk.clone()), &server.dirs.logs, from).unwrap();
+            let mut reader = reader.beside(&list_snapshots(&server.disk, &server.dirs.snapshots).unwrap());
+            std::iter::from_fn(|| reader.read_next().transpose()).last().expect("something is there")
+        };
+        // No learner is sent one behind the other ...
+        let error = read(Zxid(5)).unwrap_err();
+        assert!(matches!(error, StorageError::Gap { last: Zxid(6), got, .. } if got == new_epoch), "{error}");
+        for from in [Zxid(sent.0 + 1), new_epoch] {
+            assert_eq!(read(from).unwrap().zxid, new_epoch, "what lies before does not matter");
+        }
+        // ... and no older snapshot stands in for this one.
+        server.disk.damage(&snapshot, |bytes| bytes[200] ^= 1);
+        let error = server.recover().unwrap_err();
+        assert!(matches!(error, StorageError::Gap { last: Zxid(6), got, .. } if got == new_epoch), "{error}");
+    }
+}
+
 #[test]
 fn half_made_snapshots_are_removed() {
     let server = Server::with_history(1..=3, &[]);

@@ -2,7 +2,7 @@
 //!
 //! Owns which role an input belongs to, and the passage between roles. Must not know what happens inside of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::Packet;
@@ -52,6 +52,10 @@ struct Looking {
     /// Learners whose election was over sooner than ours, with what they have said. The reference does not listen yet, and they
     /// dial again every 100 ms.
     early: BTreeMap<LinkId, Early>,
+    /// Voters whose last word was that they follow us, in another round than this: we have given up since, or this process has
+    /// started since. They would wait for a word of ours for `initLimit`, and are needed in this round. The reference does not
+    /// listen while it looks, so they are refused.
+    strays: BTreeSet<ServerId>,
 }
 
 #[derive(Clone, Debug)]
@@ -60,9 +64,38 @@ struct Early {
     hello: Option<Packet>,
 }
 
+impl Looking {
+    fn new(since: Millis, begins: Millis) -> Looking {
+        Looking { since, begins: Some(begins), early: BTreeMap::new(), strays: BTreeSet::new() }
+    }
+
+    /// `from` follows us in another round, or does not: its link is closed, so that it looks, too.
+    fn on_word(&mut self, from: ServerId, is_astray: bool, out: &mut Vec<Output>) {
+        if !is_astray {
+            self.strays.remove(&from);
+            return;
+        }
+        self.strays.insert(from);
+        let says_so = |early: &Early| early.hello.as_ref().and_then(introduced_as) == Some(from);
+        let links: Vec<LinkId> = self.early.iter().filter(|(_, early)| says_so(early)).map(|(link, _)| *link).collect();
+        for link in links {
+            self.early.remove(&link);
+            out.push(Output::CloseLink { link, why: LinkEnd::RoleOver });
+        }
+    }
+}
+
+/// Who a follower says it is.
+fn introduced_as(hello: &Packet) -> Option<ServerId> {
+    match hello {
+        Packet::FollowerInfo { info, .. } => info.server,
+        _ => None,
+    }
+}
+
 impl Zab {
     pub fn new(options: ZabOptions, durable: Durable, now: Millis) -> Zab {
-        let role = Role::Looking(Looking { since: now, begins: Some(now), early: BTreeMap::new() });
+        let role = Role::Looking(Looking::new(now, now));
         Zab { core: Core::new(options, durable), role, election_time: None, logged: Vec::new() }
     }
 
@@ -237,7 +270,7 @@ impl Zab {
     fn look(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.core.reign = Reign(self.core.reign.0 + 1);
         let pause = if self.is_voter() { Millis(0) } else { self.core.options.observer_election_delay };
-        self.role = Role::Looking(Looking { since: now, begins: Some(now + pause), early: BTreeMap::new() });
+        self.role = Role::Looking(Looking::new(now, now + pause));
         out.push(Output::Role(RoleChange::Looking));
         self.begin_election(now, out);
     }
@@ -310,12 +343,20 @@ impl Zab {
     }
 
     fn on_notification(&mut self, now: Millis, from: ServerId, notification: Notification, out: &mut Vec<Output>) {
-        let is_looking = notification.state == PeerState::Looking;
+        let Notification { state, leader, round, .. } = notification;
         let elected = self.core.election.on_notification(now, from, notification, out);
         self.on_elected(now, elected, out);
-        if let (Role::Leading(leader), true) = (&self.role, is_looking) {
-            let verdict = leader.on_voter_looking(&self.core, now, from);
-            self.settle(now, verdict, out);
+        match &mut self.role {
+            Role::Leading(leader) => {
+                let verdict = leader.on_word(&self.core, now, from, state == PeerState::Looking);
+                self.settle(now, verdict, out);
+            }
+            Role::Looking(looking) => {
+                let follows_us =
+                    state == PeerState::Following && leader == self.core.me() && self.core.quorums().is_voter(from);
+                looking.on_word(from, follows_us && round != self.core.election.round(), out);
+            }
+            Role::Following(_) => {}
         }
     }
 }
@@ -341,6 +382,11 @@ impl Zab {
                     looking.early.remove(&link);
                     let why = crate::misbehaved::unexpected("nothing, before we have answered", &packet).into();
                     out.push(Output::CloseLink { link, why });
+                    return;
+                }
+                if introduced_as(&packet).is_some_and(|server| looking.strays.contains(&server)) {
+                    looking.early.remove(&link);
+                    out.push(Output::CloseLink { link, why: LinkEnd::RoleOver });
                     return;
                 }
                 early.hello = Some(packet);

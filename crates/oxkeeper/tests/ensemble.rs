@@ -87,8 +87,14 @@ fn commands_and_the_log_say_who_leads_who_follows_and_who_is_in_sync() {
     let (follower, has) = (followers[0], |id, word: &str, line: &str| {
         eventually(&format!("{line:?} in {word} of {id}"), || ensemble.ask(id, word).lines().any(|l| l == line))
     });
+    // Before the first transaction a leader is at the beginning of its epoch, and whoever synchronised with it at nothing.
+    let zxid = |id| ensemble.ask(id, "srvr").lines().find_map(|l| l.strip_prefix("Zxid: 0x")).unwrap_or("").to_owned();
+    let began = zxid(leader);
+    assert!(began.len() == 9 && began.ends_with("00000000"), "leader at {began}");
+    has(follower, "srvr", "Zxid: 0x0");
     let client = ensemble.client(follower);
     client.create("/a", b"", CreateMode::Persistent).unwrap();
+    has(leader, "srvr", &format!("Zxid: 0x{}2", &began[..8]));
     let lines = ["server_state\tleader", "peer_state\tleading - broadcast", "quorum_size\t3", "learners\t2"];
     lines.iter().for_each(|line| has(leader, "mntr", &format!("zk_{line}")));
     ["synced_followers\t2", "synced_observers\t0"].iter().for_each(|line| has(leader, "mntr", &format!("zk_{line}")));

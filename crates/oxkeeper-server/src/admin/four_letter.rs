@@ -6,7 +6,7 @@ use crate::client::link::Link;
 use crate::shared::{Shared, lock};
 use oxkeeper_proto::frame::FourLetterWord as Word;
 use oxkeeper_replica::output::Mode;
-use oxkeeper_types::{Millis, OpCode};
+use oxkeeper_types::{Millis, OpCode, Zxid};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -237,7 +237,11 @@ fn status(shared: &Shared, info: &ServerInfo, clients: bool, out: &mut String) -
     writeln!(out, "Latency min/avg/max: {}/{}/{}", latency.min, average(latency.average()), latency.max)?;
     writeln!(out, "Received: {received}\nSent: {sent}\nConnections: {}", view::connections(shared))?;
     writeln!(out, "Outstanding: {}", shared.outstanding.load(Relaxed))?;
-    writeln!(out, "Zxid: {}\nMode: {}", state.tree.last_processed(), view::mode_name(mode))?;
+    // A leader begins its epoch with a zxid that no transaction has (reference `Leader.startZkServer`). There it is the tree's, and
+    // goes into answers, too: a client that has seen it is then refused by followers, until something is written.
+    let began = shared.peers.as_ref().filter(|_| mode == Mode::Leader).map(|p| p.metrics.epoch_began.load(Relaxed));
+    let zxid = state.tree.last_processed().max(Zxid(began.unwrap_or(0)));
+    writeln!(out, "Zxid: {zxid}\nMode: {}", view::mode_name(mode))?;
     writeln!(out, "Node count: {}", state.tree.node_count())?;
     if mode == Mode::Leader {
         let sizes = &shared.core_metrics.proposals;

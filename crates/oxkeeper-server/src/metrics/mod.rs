@@ -85,6 +85,8 @@ pub struct PeerMetrics {
     pub election_ms: Summary,
     /// Monotonic milliseconds of the server's clock: since when it leads; 0 while it does not.
     pub leading_since: AtomicI64,
+    /// The zxid before the first one of the epoch that this server led last.
+    pub epoch_began: AtomicI64,
 }
 
 /// The last, the smallest and the largest of some sizes; -1 where there were none (reference `BufferStats`).

@@ -38,10 +38,11 @@ fn answer(shared: &PeerShared, link: LinkId, after: Zxid, read: StorageResult<Op
 /// one would have to be sent, or `after` is not in the log (and is not where all history begins).
 fn read(shared: &PeerShared, after: Zxid) -> StorageResult<Option<Vec<(Zxid, TxnBytes)>>> {
     let server = &shared.server;
-    let snapshot = list_snapshots(&*server.disk, &server.files.dirs.snapshots)?.first().map_or(0, |s| s.length);
-    let bytes_max = (snapshot as f64 * shared.options.history_factor) as u64;
+    let snapshots = list_snapshots(&*server.disk, &server.files.dirs.snapshots)?;
+    let newest = snapshots.first().map_or(0, |snapshot| snapshot.length);
+    let bytes_max = (newest as f64 * shared.options.history_factor) as u64;
     let through = Zxid(server.history.synced.load(Relaxed));
-    let mut log = LogReader::open(server.disk.clone(), &server.files.dirs.logs, after)?;
+    let mut log = LogReader::open(server.disk.clone(), &server.files.dirs.logs, after)?.beside(&snapshots);
     let (mut txns, mut bytes, mut first) = (Vec::new(), 0, true);
     while let Some(record) = log.read_next()? {
         if record.zxid > through {

@@ -8,8 +8,8 @@ use crate::shared::{CoreEvent, lock};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
-use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::Ensemble;
+use oxkeeper_types::{ServerId, Zxid};
 use oxkeeper_zab::{LinkId, RoleChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,6 +139,7 @@ impl Peers {
             RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
             RoleChange::Leading { epoch } => {
                 metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
+                metrics.epoch_began.store(Zxid::new(epoch, 0).0, Relaxed);
                 tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
             }
             RoleChange::Following { leader, serving: false } => {

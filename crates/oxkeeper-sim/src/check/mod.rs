@@ -62,6 +62,8 @@ pub struct Checks {
     sent: BTreeMap<Zxid, Vec<Zxid>>,
     /// Starts of processes, to tell one life from the next.
     lives: Vec<u64>,
+    /// Since when a server is elected without leading yet.
+    elected_at: Vec<Option<u64>>,
     /// The latest write that any client knows to be done.
     pub acked_max: Zxid,
     is_ensemble: bool,
@@ -86,6 +88,10 @@ pub struct Counts {
     pub events_checked: u64,
     pub leaders: u64,
     pub expired: u64,
+    /// Simulated milliseconds that servers were elected without ever leading, until they looked again.
+    pub elected_in_vain_ms: u64,
+    /// Simulated milliseconds from the end of all faults until everybody was served.
+    pub recovery_ms: u64,
 }
 
 impl Checks {
@@ -100,6 +106,7 @@ impl Checks {
             fresh: Vec::new(),
             sent: BTreeMap::new(),
             lives: vec![0; options.servers()],
+            elected_at: vec![None; options.servers()],
             acked_max: Zxid::ZERO,
             is_ensemble: options.servers() > 1,
             alive: BTreeMap::new(),

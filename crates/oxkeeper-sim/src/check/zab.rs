@@ -31,8 +31,9 @@ impl Checks {
     pub fn on_start(&mut self, h: usize, _running: &Running) {
         self.lives[h] += 1;
     }
-    pub fn on_crash(&mut self, _h: usize) {
+    pub fn on_crash(&mut self, h: usize) {
         self.fresh.clear();
+        self.elected_at[h] = None;
     }
 
     /// A server writes a transaction to its log: its own as the leader, or the leader's.
@@ -74,7 +75,21 @@ impl Checks {
         }
     }
 
+    /// How long servers that were elected wait for a quorum that does not come.
+    fn note_elected(&mut self, h: usize, role: RoleChange) {
+        match role {
+            RoleChange::Preparing { .. } => drop(self.elected_at[h].get_or_insert(self.now)),
+            RoleChange::Looking => {
+                if let Some(since) = self.elected_at[h].take() {
+                    self.counts.elected_in_vain_ms += (self.now - since) / 1000;
+                }
+            }
+            _ => self.elected_at[h] = None,
+        }
+    }
+
     pub fn on_role(&mut self, h: usize, running: &Running, role: RoleChange) {
+        self.note_elected(h, role);
         let RoleChange::Leading { epoch } = role else { return };
         self.counts.leaders += 1;
         if let Some(other) = self.leaders.get(&epoch) {

@@ -4,10 +4,10 @@
 //! reader for learner sync waits there, a tool prints it. Must not change files.
 
 use super::format::{self, HEADER_BYTES, RECORD_HEAD_BYTES, record_bytes};
-use super::replay::comes_next;
+use super::replay::{comes_next, hides_hole};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
-use crate::names::{LogFile, list_logs, logs_from};
+use crate::names::{LogFile, SnapshotFile, list_logs, logs_from};
 use bytes::Bytes;
 use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
@@ -282,13 +282,21 @@ pub struct LogReader {
     from: Zxid,
     /// The last transaction that was read, wanted or not.
     last: Option<Zxid>,
+    /// Where there are snapshots.
+    snapshots: Vec<Zxid>,
 }
 
 impl LogReader {
     /// Reads transactions with `zxid >= from`, starting in the newest file that may hold the first of them.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, from: Zxid) -> StorageResult<LogReader> {
         let files = logs_from(&list_logs(&*disk, dir)?, from).iter().rev().cloned().collect();
-        Ok(LogReader { disk, dir: dir.to_path_buf(), files, current: None, from, last: None })
+        Ok(LogReader { disk, dir: dir.to_path_buf(), files, current: None, from, last: None, snapshots: Vec::new() })
+    }
+
+    /// Among snapshots, whole or not, which show where two epochs do not join.
+    pub fn beside(mut self, snapshots: &[SnapshotFile]) -> LogReader {
+        self.snapshots = snapshots.iter().map(|snapshot| snapshot.zxid).collect();
+        self
     }
 
     /// Bytes of the files that reading would go through: to weigh against the size of a snapshot
@@ -308,7 +316,12 @@ impl LogReader {
             match reader.read_next()? {
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
                 Next::Record(record) => {
-                    if let Some(last) = self.last.filter(|last| !comes_next(*last, record.zxid)) {
+                    // Only transactions that are wanted, or the one before them, make a hidden hole matter.
+                    let is_hole = |last: Zxid| {
+                        let is_hidden = last >= self.from && hides_hole(last, record.zxid, &self.snapshots);
+                        !comes_next(last, record.zxid) || is_hidden
+                    };
+                    if let Some(last) = self.last.filter(|last| is_hole(*last)) {
                         let (path, offset) = (reader.path().to_path_buf(), record.offset);
                         return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
                     }

@@ -50,7 +50,7 @@ impl Bench {
     }
     fn replay(&self, after: i64) -> (Vec<i64>, StorageResult<LogReport>) {
         let mut zxids = Vec::new();
-        let report = replay_log(&self.disk, &self.dirs.logs, Zxid(after), false, &mut |_, record| {
+        let report = replay_log(&self.disk, &self.dirs.logs, Zxid(after), false, &[], &mut |_, record| {
             assert_eq!(&record.body[..], &body(record.zxid.0)[..]);
             zxids.push(record.zxid.0);
             Ok(())
@@ -268,7 +268,7 @@ fn zeros_far_before_valid_transactions_are_damage_not_a_tail() {
     }
     writer.sync().unwrap();
     bench.damage(1, |bytes| bytes[16 + 100..16 + 100 + 512 * 2].fill(0));
-    let report = replay_log(&bench.disk, &bench.dirs.logs, Zxid(0), false, &mut |_, _| Ok(()));
+    let report = replay_log(&bench.disk, &bench.dirs.logs, Zxid(0), false, &[], &mut |_, _| Ok(()));
     assert!(matches!(report, Err(StorageError::Damaged(_))), "{report:?}");
 }
 
@@ -322,7 +322,7 @@ fn a_hole_after_the_snapshot_is_reported_and_one_in_the_log_refused() {
     let (zxids, report) = bench.replay(3);
     let gap = report.unwrap().gap.unwrap();
     assert_eq!((zxids, gap.after, gap.found), (vec![5, 6], Zxid(3), Zxid(5)));
-    let refused = replay_log(&bench.disk, &bench.dirs.logs, Zxid(3), true, &mut |_, _| Ok(()));
+    let refused = replay_log(&bench.disk, &bench.dirs.logs, Zxid(3), true, &[], &mut |_, _| Ok(()));
     assert!(matches!(refused, Err(StorageError::Gap { last: Zxid(3), got: Zxid(5), .. })));
     let inside = Bench::with_files(&[&[1, 2, 4]]);
     assert!(matches!(inside.replay(0).1, Err(StorageError::Gap { last: Zxid(2), got: Zxid(4), .. })));

@@ -9,12 +9,14 @@ use oxkeeper_types::ServerId;
 use super::electorate::Electorate;
 use super::tally::Tally;
 use super::vote::{Ballot, Vote};
+use crate::quorum::AckSet;
 
-/// A leader that a quorum says it follows: the vote, and the round it was elected in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A leader that a quorum says it follows: the vote, the round it was elected in, and who says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Found {
     pub vote: Vote,
     pub round: i64,
+    pub supporters: AckSet,
 }
 
 /// Takes a notification from a server that follows or leads. `round` is this server's, `in_round` its ballots, `settled`
@@ -28,21 +30,22 @@ pub(super) fn on_settled(
     n: &Notification,
 ) -> Option<Found> {
     let ballot = Ballot::of(n);
-    let found = Found { vote: ballot.vote, round: n.round };
+    let found = |supporters| Found { vote: ballot.vote, round: n.round, supporters };
     if n.round == round {
         // The reference does not keep the version here, so that the epochs of settled ballots of one round are not compared.
         in_round.cast(from, Ballot { version: 0, ..ballot });
-        if is_established(electorate, round, in_round, &ballot) {
-            return Some(found);
+        if let Some(supporters) = established(electorate, round, in_round, &ballot) {
+            return Some(found(supporters));
         }
     }
     settled.cast(from, ballot);
-    is_established(electorate, round, settled, &ballot).then_some(found)
+    established(electorate, round, settled, &ballot).map(found)
 }
 
-/// A quorum agrees, and the leader has said that it leads; or it is this server, and still in that round.
-fn is_established(electorate: &Electorate, round: i64, tally: &Tally, ballot: &Ballot) -> bool {
+/// The quorum that agrees, where the leader has said that it leads; or it is this server, and still in that round.
+fn established(electorate: &Electorate, round: i64, tally: &Tally, ballot: &Ballot) -> Option<AckSet> {
     let leader = ballot.vote.leader;
     let leads = if leader == electorate.me() { ballot.round == round } else { tally.says_it_leads(leader) };
-    leads && tally.supporters(ballot, electorate.quorums()).has_quorum()
+    let supporters = tally.supporters(ballot, electorate.quorums());
+    (leads && supporters.has_quorum()).then_some(supporters)
 }

@@ -23,6 +23,7 @@ mod tally;
 mod tests;
 mod vote;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use oxkeeper_proto::election::{Notification, PeerState};
@@ -33,7 +34,7 @@ pub use vote::Vote;
 
 use crate::options::ZabOptions;
 use crate::output::Output;
-use crate::quorum::Quorums;
+use crate::quorum::{AckSet, Quorums};
 use electorate::{Electorate, News};
 use notify::BackOff;
 use patience::{Links, Patience};
@@ -83,11 +84,13 @@ struct Looking {
     repeat: BackOff,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Settled {
     /// Following, Leading or Observing.
     state: PeerState,
     vote: Vote,
+    /// Voters whose last word was for this outcome.
+    behind: BTreeSet<ServerId>,
 }
 
 /// The end of an election, as one server sees it.
@@ -142,9 +145,17 @@ impl Election {
         match &mut self.phase {
             Phase::Unstarted => None,
             Phase::Settled(settled) => {
-                let settled = *settled;
+                // A vote of another round is none for this outcome, whomever it is for; those out of the election keep the
+                // round in which they found their leader.
+                let is_of_round = n.round == self.round || n.state != PeerState::Looking;
+                if n.leader == settled.vote.leader && is_of_round {
+                    settled.behind.insert(from);
+                } else {
+                    settled.behind.remove(&from);
+                }
                 if n.state == PeerState::Looking {
-                    self.send(from, settled.state, settled.vote, out);
+                    let (state, vote) = (settled.state, settled.vote);
+                    self.send(from, state, vote, out);
                 }
                 None
             }
@@ -214,6 +225,13 @@ impl Election {
     pub fn reconfigure(&mut self, active: Ensemble, last_seen: Option<Ensemble>) {
         assert!(!self.is_looking(), "configurations come from a leader or, while looking, from notifications");
         self.electorate = Electorate::new(self.electorate.me(), active, last_seen);
+    }
+
+    /// Whether the voters that are still for this outcome, together with those that `joined` knows of, are a quorum. They
+    /// were at the time of the decision.
+    pub fn is_still_elected(&self, joined: impl Fn(ServerId) -> bool) -> bool {
+        let Phase::Settled(settled) = &self.phase else { panic!("nobody is elected") };
+        self.quorums().contains_where(|voter| settled.behind.contains(&voter) || joined(voter))
     }
 
     pub fn round(&self) -> i64 {
@@ -328,15 +346,19 @@ impl Election {
         let Looking { in_round, settled, .. } = looking;
         let found = late_joiner::on_settled(&self.electorate, self.round, in_round, settled, from, n)?;
         self.round = found.round;
-        Some(self.decide(found.vote))
+        Some(self.decide(found.vote, found.supporters))
     }
 
     /// Ends the round if a quorum votes as we do, and nothing better is to be waited for (EL041).
     fn count(&mut self, now: Millis) -> Option<Elected> {
         self.weigh(now);
         let Phase::Looking(looking) = &self.phase else { return None };
+        if looking.patience.until().is_none_or(|until| until > now) {
+            return None;
+        }
         let proposal = looking.proposal;
-        looking.patience.until().is_some_and(|until| until <= now).then(|| self.decide(proposal))
+        let supporters = looking.in_round.supporters(&Ballot::looking(proposal, self.round), self.electorate.quorums());
+        Some(self.decide(proposal, supporters))
     }
 
     /// Begins, ends or cuts short the wait for something better.
@@ -356,7 +378,7 @@ impl Election {
     }
 
     /// The end of the round (EL045).
-    fn decide(&mut self, vote: Vote) -> Elected {
+    fn decide(&mut self, vote: Vote, supporters: AckSet) -> Elected {
         let state = if vote.leader == self.electorate.me() {
             PeerState::Leading
         } else if self.electorate.i_vote() {
@@ -364,7 +386,7 @@ impl Election {
         } else {
             PeerState::Observing
         };
-        self.phase = Phase::Settled(Settled { state, vote });
+        self.phase = Phase::Settled(Settled { state, vote, behind: supporters.into_servers() });
         Elected { leader: vote.leader, round: self.round, vote, state }
     }
 

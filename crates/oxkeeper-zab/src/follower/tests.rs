@@ -239,6 +239,24 @@ fn a_silent_leader_is_given_up() {
 // ---- observers
 
 #[test]
+fn an_observer_that_has_lost_its_leader_pauses_before_it_looks_for_another() {
+    // EL058: `observer.election.DelayMs`, 200 unless set. Who has just started does not pause, nor does a voter.
+    let round = |bench: &Bench| bench.zab.report().election_round;
+    assert_eq!(round(&Bench::new(4, durable(3))), 1);
+    let mut o = Bench::following(4, 3);
+    let before = round(&o);
+    assert_eq!(o.closed(9), ["looking"]);
+    o.pass(199);
+    assert_eq!((round(&o), o.zab.next_deadline()), (before, oxkeeper_types::Millis(o.now + 1)));
+    o.pass(1);
+    assert_eq!(round(&o), before + 1);
+    let mut f = Bench::following(1, 3);
+    let before = round(&f);
+    f.closed(9);
+    assert_eq!(round(&f), before + 1);
+}
+
+#[test]
 fn an_observer_is_informed_and_acknowledges_the_handshake_only() {
     let mut o = Bench::discovered(4, 3);
     for packet in [Packet::Diff { zxid: z(1, 4) }, proposal(1, 4), commit(1, 4)] {

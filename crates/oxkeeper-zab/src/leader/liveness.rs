@@ -52,15 +52,31 @@ impl Leader {
     /// Reference `Leader.lead`: links count whether their learners are synced or not. Silent ones have been closed, so this is
     /// also whether a quorum was heard from (QP097). Looked at whenever a link is lost: without a quorum of links nothing can
     /// be committed, and whoever lost them is electing already.
-    pub(super) fn has_quorum_of_links(&self, core: &Core) -> bool {
+    ///
+    /// Before the epoch is established, voters that elected us may still be on their way: they count until they say something
+    /// else. Waiting for `initLimit` when there is no quorum to come would leave the ensemble without service meanwhile, since
+    /// those that look cannot elect anybody without us, nor us, as we are not looking.
+    pub(super) fn has_quorum(&self, core: &Core) -> bool {
         let is_here = |server: ServerId| {
             server == core.me() || self.learners.values().any(|learner| learner.id == server && !learner.observer)
         };
-        !self.is_established() || core.quorums().contains_where(is_here)
+        if self.is_established() {
+            core.quorums().contains_where(is_here)
+        } else {
+            core.election.is_still_elected(is_here)
+        }
+    }
+
+    /// A voter has told what it votes for, or whom it follows.
+    pub fn on_word(&self, core: &Core, now: Millis, voter: ServerId, is_looking: bool) -> Verdict {
+        if !self.is_established() && !self.has_quorum(core) {
+            return Verdict::Over(LinkEnd::RoleOver);
+        }
+        if is_looking { self.on_voter_looking(core, now, voter) } else { Verdict::Stay }
     }
 
     /// EL059, `zookeeper.leader.maxTimeToWaitForEpoch`: a voter looks for a leader again while we still wait for promises.
-    pub fn on_voter_looking(&self, core: &Core, now: Millis, voter: ServerId) -> Verdict {
+    fn on_voter_looking(&self, core: &Core, now: Millis, voter: ServerId) -> Verdict {
         let Phase::Discovery(discovery) = &self.phase else { return Verdict::Stay };
         let Some(max) = core.options.epoch_wait_max else { return Verdict::Stay };
         if discovery.epoch().is_none() && core.quorums().is_voter_of_all(voter) && now > discovery.since + max {

@@ -137,7 +137,7 @@ impl Leader {
 
     /// A place may be free, a quorum may be lost.
     fn after_loss(&mut self, core: &Core, now: Millis, out: &mut Vec<Output>) -> Verdict {
-        if !self.has_quorum_of_links(core) {
+        if !self.has_quorum(core) {
             return Verdict::Over(LinkEnd::RoleOver);
         }
         self.synchronise_waiting(core, now, out);

@@ -2,6 +2,7 @@
 
 use super::super::testing::{Bench, durable, ensemble, hello, txn, z};
 use crate::{Input, LinkId, Standing, ZabOptions};
+use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::{LearnerInfo, Packet};
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
 use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
@@ -81,23 +82,95 @@ fn each_wait_for_a_quorum_ends_with_init_limit() {
 
 #[test]
 fn a_disloyal_voter_ends_the_wait_for_epochs_if_so_configured() {
-    // EL059
-    use oxkeeper_proto::election::{Notification, PeerState};
+    // EL059: voter 3 would be enough.
     for (max, is_over) in [(None, false), (Some(Millis(500)), true)] {
         let mut l = Bench::with(ZabOptions { epoch_wait_max: max, ..options() }, durable(3));
         l.elect(1);
         l.now += 600;
-        let notification = Notification {
-            state: PeerState::Looking,
-            leader: ServerId(2),
-            zxid: z(1, 1),
-            round: 9,
-            peer_epoch: Epoch(1),
-            version: 2,
-            config: None,
-        };
-        let lines = l.step(Input::Notification { from: ServerId(2), notification });
+        let lines = word(&mut l, 2, PeerState::Looking, 2, 9);
         assert_eq!(lines == ["looking"], is_over, "{lines:?}");
+    }
+}
+
+/// What `voter` has to say: that it looks and proposes `leader`, or that it follows it.
+fn word(bench: &mut Bench, voter: i64, state: PeerState, leader: i64, round: i64) -> Vec<String> {
+    let notification = Notification {
+        state,
+        leader: ServerId(leader),
+        zxid: z(1, 9),
+        round,
+        peer_epoch: Epoch(1),
+        version: 2,
+        config: None,
+    };
+    bench.step(Input::Notification { from: ServerId(voter), notification })
+}
+
+#[test]
+fn a_leader_that_its_voters_have_left_looks_again_at_once() {
+    // All three have elected server 1 in round 1.
+    let mut l = Bench::new(1, durable(3));
+    l.elect(1);
+    assert!(word(&mut l, 2, PeerState::Looking, 3, 1).is_empty(), "3 is a quorum with us");
+    assert!(word(&mut l, 2, PeerState::Looking, 1, 1).is_empty(), "it is for us again");
+    assert!(word(&mut l, 3, PeerState::Looking, 3, 1).is_empty(), "2 is a quorum with us");
+    // A vote for us counts in our round only; following counts whatever the round.
+    assert!(word(&mut l, 2, PeerState::Following, 1, 7).is_empty());
+    assert_eq!(word(&mut l, 2, PeerState::Looking, 1, 2), ["looking"]);
+    assert_eq!(l.zab.report().election_round, 2);
+}
+
+#[test]
+fn a_voter_that_has_joined_counts_whatever_it_said_until_its_link_is_gone() {
+    for synchronising in [false, true] {
+        let mut l = Bench::new(1, durable(3));
+        l.elect(1);
+        l.join(2, 2, 1);
+        if synchronising {
+            l.disk();
+            l.ack_epoch(2, Some(1), z(1, 3));
+        }
+        assert!(word(&mut l, 3, PeerState::Looking, 3, 5).is_empty());
+        assert!(word(&mut l, 2, PeerState::Looking, 3, 5).is_empty(), "its connection may be on its way down");
+        assert_eq!(l.closed(2), ["looking"]);
+    }
+    // One that has said nothing else may come back.
+    let mut l = Bench::new(1, durable(3));
+    l.elect(1);
+    l.join(2, 2, 1);
+    word(&mut l, 3, PeerState::Looking, 3, 5);
+    assert!(l.closed(2).is_empty());
+}
+
+#[test]
+fn votes_do_not_move_an_established_leader() {
+    let mut l = Bench::established(3);
+    assert!(word(&mut l, 2, PeerState::Looking, 3, 9).is_empty());
+    assert!(word(&mut l, 3, PeerState::Looking, 3, 9).is_empty());
+    assert!(l.zab.report().is_established_leader());
+}
+
+#[test]
+fn a_voter_that_follows_us_in_another_round_is_sent_to_look_again() {
+    // Server 2 has elected us in round 1; we have given up since, or started anew. It dials before or after it has said so.
+    for round in [1, 3] {
+        for says_first in [false, true] {
+            let mut l = Bench::new(1, durable(3));
+            l.elect(1);
+            word(&mut l, 2, PeerState::Looking, 3, 1);
+            assert_eq!(word(&mut l, 3, PeerState::Looking, 3, 1), ["looking"]);
+            if says_first {
+                assert!(word(&mut l, 2, PeerState::Following, 1, round).is_empty());
+                assert_eq!(l.join(5, 2, 1), ["close 5: RoleOver"]);
+            } else {
+                assert!(l.join(5, 2, 1).is_empty(), "it may be early");
+                assert_eq!(word(&mut l, 2, PeerState::Following, 1, round), ["close 5: RoleOver"]);
+            }
+            // In our round it is early, and waited for.
+            word(&mut l, 2, PeerState::Looking, 2, 2);
+            assert!(l.join(6, 2, 1).is_empty());
+            assert!(word(&mut l, 2, PeerState::Following, 1, 2).is_empty());
+        }
     }
 }
 

@@ -42,4 +42,8 @@ impl AckSet {
     pub fn servers(&self) -> &BTreeSet<ServerId> {
         &self.servers
     }
+
+    pub fn into_servers(self) -> BTreeSet<ServerId> {
+        self.servers
+    }
 }

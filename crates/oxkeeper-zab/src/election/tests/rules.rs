@@ -259,15 +259,25 @@ fn a_newer_configuration_is_taken_over_only_while_looking_and_only_if_allowed() 
     one.hear(2, with(members(4, 4, ""), 9));
     one.hear(2, with(members(4, 4, ""), 3));
     assert_eq!((one.election.ensemble().voters().count(), one.election.round()), (5, 2), "not newer");
-    let broken = Notification { config: Some("server.1=".into()), ..note(Looking, 4, zxid(1, 5), 2, 1) };
-    one.hear(4, broken);
-    assert_eq!(one.election.vote().leader, ServerId(4), "a configuration that cannot be read does not matter");
+    one.hear(4, note(Looking, 4, zxid(1, 5), 2, 1));
     one.hear(3, note(Following, 4, zxid(1, 5), 2, 1));
     one.hear(4, note(Leading, 4, zxid(1, 5), 2, 1)).unwrap();
     one.hear(2, with(members(3, 3, ""), 20));
     assert_eq!(one.election.ensemble().version(), Zxid(9), "settled");
     one.election.reconfigure(members(4, 4, "version=20"), None);
     assert_eq!(one.election.ensemble().version(), Zxid(0x20));
+}
+
+#[test]
+fn a_vote_counts_without_its_configuration_if_that_cannot_be_read() {
+    for (reconfig_enabled, text) in [(true, "server.1="), (true, "\u{fffd}"), (true, ""), (false, "server.1=")] {
+        let options = ZabOptions { reconfig_enabled, ..ZabOptions::new(ServerId(1), members(3, 3, "")) };
+        let mut one = One::new(options, zxid(1, 5), 1);
+        let vote = || Notification { config: Some(text.into()), ..note(Looking, 3, zxid(1, 5), 1, 1) };
+        assert_eq!(one.hear(3, vote()), None, "2 may have a better one");
+        assert_eq!(one.hear(2, vote()).map(|elected| elected.leader), Some(ServerId(3)), "{text:?}");
+        assert_eq!(one.election.ensemble(), &members(3, 3, ""));
+    }
 }
 
 #[test]
