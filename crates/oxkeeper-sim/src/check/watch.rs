@@ -144,7 +144,7 @@ impl ClientWatches {
     /// `zxid` is the cause's, where the server says it.
     pub fn on_event(&mut self, model: &Model, kind: EventType, path: &str, zxid: Zxid) -> Result<(), String> {
         if self.restoring {
-            return self.on_restored_event(model, kind, path);
+            return self.on_restored_event(model, kind, path, zxid);
         }
         if zxid > model.last {
             return Err(format!(
@@ -178,7 +178,7 @@ impl ClientWatches {
     }
 
     /// While watches are registered again, several changes come as one event.
-    fn on_restored_event(&mut self, model: &Model, kind: EventType, path: &str) -> Result<(), String> {
+    fn on_restored_event(&mut self, model: &Model, kind: EventType, path: &str, zxid: Zxid) -> Result<(), String> {
         let changes = &model.changes[self.cursor.min(model.changes.len())..];
         let justified = self.held.iter().any(|(w, p)| {
             let concerns = p == path || (*w == Watching::Recursive && path.starts_with(p.as_str()));
@@ -188,8 +188,9 @@ impl ClientWatches {
             return Err(format!("{kind:?} on {path} came after a reconnect, and nothing watched has changed there"));
         }
         // Each list of setWatches2 is answered for itself: a node that is gone is told of for its data, and then, unlike on a
-        // live connection, once more for its children.
-        let for_its_data = kind == EventType::NodeDeleted && self.held.contains(&(Watching::Data, path.to_string()));
+        // live connection, once more for its children. Such an event has no zxid; one that has is live already.
+        let replayed = zxid <= Zxid::ZERO;
+        let for_its_data = replayed && kind == EventType::NodeDeleted && self.held.contains(&(Watching::Data, path.to_string()));
         self.used_up(if for_its_data { EventType::NodeDataChanged } else { kind }, path);
         Ok(())
     }
