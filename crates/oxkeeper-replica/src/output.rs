@@ -134,8 +134,16 @@ pub enum CloseReason {
 }
 
 impl Outputs {
-    /// Appends one frame for one connection. `write` adds the body.
+    /// Appends one frame for one connection. `write` adds the body. Where an answer was withheld because the session has moved, so
+    /// is every later one: a client takes its answers in the order of its requests.
     pub fn send(&mut self, conn: ConnId, is_reply: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let withholds = |control: &Control| match control {
+            Control::Close { conn: closed, reason: CloseReason::SessionMoved } => *closed == conn,
+            _ => false,
+        };
+        if self.controls.iter().any(withholds) {
+            return;
+        }
         let start = self.frames.len();
         frame::append(&mut self.frames, write);
         self.deliveries.push(Delivery { conn, range: start..self.frames.len(), is_reply });
@@ -160,5 +168,23 @@ impl Outputs {
         self.peers.clear();
         self.members = None;
         self.quotas_exceeded.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_an_answer_that_was_withheld_nothing_is_sent() {
+        let (moved, other) = (ConnId(1), ConnId(2));
+        let mut out = Outputs::default();
+        out.send(moved, true, |b| b.push(1));
+        out.controls.push(Control::Close { conn: moved, reason: CloseReason::SessionMoved });
+        out.controls.push(Control::Close { conn: other, reason: CloseReason::SessionClosed });
+        out.send(moved, true, |b| b.push(2));
+        out.send(other, true, |b| b.push(3));
+        let conns: Vec<ConnId> = out.deliveries.iter().map(|delivery| delivery.conn).collect();
+        assert_eq!(conns, [moved, other]);
     }
 }

@@ -219,7 +219,9 @@ impl CoreLoop {
                     continue;
                 }
             };
-            if let Some(link) = links.get(&conn) {
+            // What comes after a Close is for nobody.
+            let link = if matches!(notice, Notice::Close(_)) { links.remove(&conn) } else { links.get(&conn).cloned() };
+            if let Some(link) = link {
                 link.outbox.put(|waiting| waiting.notices.push(notice));
                 // Also where the outbox was not empty: a connection that cannot send leaves bytes there, but no notice.
                 dirty[link.thread].push(conn);

@@ -69,6 +69,22 @@ fn a_log_of_before_a_snapshot_is_no_history() {
     }
 }
 
+/// A leader failed while its snapshot was being installed, behind which its NEWLEADER had come: the learner had the history of an
+/// epoch that it had not accepted, and the next leader had it cut where nothing can be cut.
+#[test]
+fn a_snapshot_that_came_with_newleader_is_accepted_without_its_leader() {
+    for seed in [77526, 117892] {
+        holds_with(RunOptions::of_seed(seed));
+    }
+}
+
+/// A session had moved: the answer of its write was withheld and the connection closed, but the answer of the sync behind it went out
+/// first.
+#[test]
+fn nothing_is_answered_behind_an_answer_that_is_withheld() {
+    holds_with(RunOptions::of_seed(122338));
+}
+
 /// A server was elected when a better candidate came back, and its voters went over to that one: it led nobody for `initLimit`,
 /// 12 s and 10 s here, and they had to do without it.
 #[test]

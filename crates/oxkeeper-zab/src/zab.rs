@@ -8,7 +8,7 @@ use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persisted;
-use oxkeeper_types::{Millis, ServerId, Zxid};
+use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
 use crate::core::{Core, Verdict};
 use crate::disk::Reign;
@@ -49,6 +49,8 @@ struct Looking {
     since: Millis,
     /// The election has not begun: until this moment, and until the tree is built again after a cut of the log.
     begins: Option<Millis>,
+    /// The epoch of a snapshot that is being installed, as [`Follower::acceptable_alone`] told; until it is on disk.
+    accepting: Option<Epoch>,
     /// Learners whose election was over sooner than ours, with what they have said. The reference does not listen yet, and they
     /// dial again every 100 ms.
     early: BTreeMap<LinkId, Early>,
@@ -66,7 +68,11 @@ struct Early {
 
 impl Looking {
     fn new(since: Millis, begins: Millis) -> Looking {
-        Looking { since, begins: Some(begins), early: BTreeMap::new(), strays: BTreeSet::new() }
+        Looking { since, begins: Some(begins), accepting: None, early: BTreeMap::new(), strays: BTreeSet::new() }
+    }
+
+    fn may_begin(&self, core: &Core) -> bool {
+        self.accepting.is_none() && !core.disk.is_replacing()
     }
 
     /// `from` follows us in another round, or does not: its link is closed, so that it looks, too.
@@ -169,7 +175,7 @@ impl Zab {
         match &self.role {
             Role::Looking(looking) => {
                 let early = looking.early.values().map(|early| early.since + self.core.init_time()).min();
-                let begins = looking.begins.filter(|_| !self.core.disk.is_replacing());
+                let begins = looking.begins.filter(|_| looking.may_begin(&self.core));
                 let next = [begins, early, self.core.election.next_deadline()].into_iter().flatten().min();
                 next.unwrap_or(Millis(i64::MAX))
             }
@@ -270,7 +276,13 @@ impl Zab {
     fn look(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.core.reign = Reign(self.core.reign.0 + 1);
         let pause = if self.is_voter() { Millis(0) } else { self.core.options.observer_election_delay };
-        self.role = Role::Looking(Looking::new(now, now + pause));
+        // A snapshot that is being installed changes our history, leader or not. Without its epoch it would stand for an older one,
+        // and a leader that lacks its end would have it cut where nothing can be cut.
+        let accepting = match &self.role {
+            Role::Following(follower) => follower.acceptable_alone(),
+            Role::Looking(_) | Role::Leading(_) => None,
+        };
+        self.role = Role::Looking(Looking { accepting, ..Looking::new(now, now + pause) });
         out.push(Output::Role(RoleChange::Looking));
         self.begin_election(now, out);
     }
@@ -279,10 +291,10 @@ impl Zab {
         self.core.election.ensemble().voters().any(|member| member.id == self.core.me())
     }
 
-    /// If the moment has come. While the log is being cut we do not know what to propose to whom: the tree is not there.
+    /// If the moment has come. While our history is being replaced, and its epoch written, we do not know what to propose.
     fn begin_election(&mut self, now: Millis, out: &mut Vec<Output>) {
         let Role::Looking(looking) = &mut self.role else { return };
-        if looking.begins.is_some_and(|begins| begins <= now) && !self.core.disk.is_replacing() {
+        if looking.begins.is_some_and(|begins| begins <= now) && looking.may_begin(&self.core) {
             looking.begins = None;
             let (last, epoch) = (self.core.history.last_logged(), self.core.epochs.current());
             self.core.election.look(now, last, epoch, out);
@@ -456,7 +468,12 @@ impl Zab {
         }
         let asked_by = core.disk.epoch_done(persisted);
         match &mut self.role {
-            Role::Looking(_) => {}
+            Role::Looking(looking) => {
+                if looking.accepting.is_some_and(|epoch| core.epochs.has_current(epoch)) {
+                    looking.accepting = None;
+                    self.begin_election(now, out);
+                }
+            }
             Role::Leading(leader) => leader.on_epoch_durable(core, now, out),
             Role::Following(follower) => follower.on_epoch_durable(core, now, asked_by, out),
         }
@@ -468,7 +485,10 @@ impl Zab {
             self.core.history.truncate(last);
         }
         if asked_by != self.core.reign {
-            // The link broke meanwhile; the election has waited for this.
+            // The link broke meanwhile; the election has waited for this, and waits for the epoch if there is one to accept.
+            if let Role::Looking(Looking { accepting: Some(epoch), .. }) = &self.role {
+                self.core.ask_current_epoch(*epoch, out);
+            }
             self.begin_election(now, out);
             return;
         }

@@ -190,7 +190,8 @@ impl ClientWatches {
         // Each list of setWatches2 is answered for itself: a node that is gone is told of for its data, and then, unlike on a
         // live connection, once more for its children. Such an event has no zxid; one that has is live already.
         let replayed = zxid <= Zxid::ZERO;
-        let for_its_data = replayed && kind == EventType::NodeDeleted && self.held.contains(&(Watching::Data, path.to_string()));
+        let for_its_data =
+            replayed && kind == EventType::NodeDeleted && self.held.contains(&(Watching::Data, path.to_string()));
         self.used_up(if for_its_data { EventType::NodeDataChanged } else { kind }, path);
         Ok(())
     }

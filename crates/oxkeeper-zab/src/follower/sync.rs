@@ -170,6 +170,18 @@ impl Sync {
         }
     }
 
+    /// The epoch that can be accepted without its leader: a whole snapshot is being installed, and NEWLEADER has come behind it. The
+    /// snapshot holds the initial history of the epoch, as its leader had applied that before it led.
+    pub fn acceptable_alone(&self) -> Option<Epoch> {
+        match &self.step {
+            Step::Replacing(Replacing { source: Source::Snapshot, held, .. }) => {
+                let comes = |p: &Packet| matches!(p, Packet::NewLeader { epoch, .. } if *epoch == self.epoch);
+                held.iter().any(comes).then_some(self.epoch)
+            }
+            _ => None,
+        }
+    }
+
     /// What was held back, to be handled now.
     pub fn on_state_replaced(&mut self, last: Zxid) -> Vec<Packet> {
         let Step::Replacing(replacing) = &mut self.step else {

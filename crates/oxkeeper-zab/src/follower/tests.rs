@@ -140,6 +140,32 @@ fn no_election_while_the_log_is_being_cut() {
 }
 
 #[test]
+fn a_snapshot_that_newleader_came_behind_is_accepted_without_its_leader() {
+    // Or there would be the history of an epoch under the number of an older one, which the next leader would have cut.
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Snap { zxid: z(1, 8) });
+    f.packet(9, new_leader(2));
+    assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 1.8"]);
+    let round = f.zab.report().election_round;
+    assert_eq!(f.closed(9), ["looking"]);
+    assert_eq!(f.disk_once(), ["current 2"]);
+    assert_eq!(f.zab.report().election_round, round, "the election waits for the epoch");
+    f.disk();
+    let report = f.zab.report();
+    assert_eq!((report.election_round, report.last_logged, report.current_epoch), (round + 1, z(1, 8), Epoch(2)));
+}
+
+#[test]
+fn a_snapshot_without_newleader_leaves_the_epoch_alone() {
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Snap { zxid: z(1, 8) });
+    f.step(Input::SnapshotReceived { link: LinkId(9) });
+    f.closed(9);
+    f.disk();
+    assert_eq!((f.zab.last_logged(), f.zab.report().current_epoch), (z(1, 8), Epoch(1)));
+}
+
+#[test]
 fn what_is_committed_here_is_never_taken_back() {
     // Agreement: a leader whose history lacks it cannot be one.
     for packet in [Packet::Trunc { zxid: z(1, 2) }, Packet::Snap { zxid: z(1, 2) }] {
