@@ -4,7 +4,7 @@ use oxkeeper_compat::ensemble::cleanup;
 use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, rolling};
+use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -24,6 +24,10 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
   failover   milliseconds from the kill of a leader to the first write that a survivor acknowledges
                --nodes N         in the tree (1000)
                --kills N         (10)
+               --kinds K,..      one after the other (ours,java:3.9.5)
+  followers  times of writes at a leader: undisturbed, while a follower is down, comes back empty, and stands still
+               --nodes N         in the tree (300000)
+               --seconds N       of each, but for the coming back (5)
                --kinds K,..      one after the other (ours,java:3.9.5)
   with       starts an ensemble, runs the command behind --, and ends the ensemble; the command's exit code
                --members K,..    (ours,ours,ours) with K: ours, java:VERSION, or either followed by /observer
@@ -187,6 +191,22 @@ fn run_failover(args: &Args) -> Result<ExitCode, String> {
     Ok(report.code())
 }
 
+fn run_followers(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let nodes = args.number("nodes", 300_000)? as usize;
+    let time = Duration::from_secs(args.number("seconds", 5)?);
+    for text in args.list("kinds", "ours,java:3.9.5") {
+        let kind = kind(args, &text);
+        let started = Instant::now();
+        let result = followers::measure(&kind, nodes, time).map(|figures| {
+            let lines: Vec<String> = figures.iter().map(|figures| format!("\n   {figures}")).collect();
+            format!("{nodes} nodes{}\n  ", lines.concat())
+        });
+        report.line(&format!("followers of {}", kind.short()), started, result);
+    }
+    Ok(report.code())
+}
+
 fn layout(args: &Args, members: &str) -> Result<Layout, String> {
     let mut kinds = Vec::new();
     for text in args.list("members", members) {
@@ -233,6 +253,7 @@ fn main() -> ExitCode {
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
         "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
+        "followers" => Args::parse(words, &["nodes", "seconds", "kinds"]).and_then(|args| run_followers(&args)),
         "with" => Args::parse(words, &["members", "ports", "reaper"]).and_then(|args| run_with(&args)),
         "--help" | "-h" => {
             println!("{USAGE}");

@@ -43,7 +43,8 @@ pub fn measure(kind: &ServerKind, nodes: usize, kills: usize) -> Result<Vec<f64>
     Ok(times)
 }
 
-fn fill(hosts: &str, nodes: usize) -> Result<(), oxkeeper_client::ClientError> {
+/// So many nodes below `/failover`, of 100 bytes each.
+pub(super) fn fill(hosts: &str, nodes: usize) -> Result<(), oxkeeper_client::ClientError> {
     let options = Options { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..Options::default() };
     let client = Client::connect(hosts, options)?;
     client.create("/failover", b"", CreateMode::Persistent)?;

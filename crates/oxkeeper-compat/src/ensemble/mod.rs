@@ -1,11 +1,12 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`rolling`], [`faults`] and [`failover`] are what is tried on them.
+//! them and tells who leads. [`mixed`], [`rolling`], [`faults`], [`failover`] and [`followers`] are what is tried on them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
 pub mod clients;
 pub mod failover;
 pub mod faults;
+pub mod followers;
 pub mod load;
 pub mod member;
 pub mod mixed;
