@@ -32,7 +32,7 @@ fn log_of(data: &[u8]) -> Vec<u8> {
 
 fn replayed(disk: &FaultDisk, dirs: &Dirs) -> (Vec<RawRecord>, bool, bool) {
     let mut records = Vec::new();
-    let report = replay_log(disk, &dirs.logs, Zxid::ZERO, false, &mut |_, record| {
+    let report = replay_log(disk, &dirs.logs, Zxid::ZERO, false, &[], &mut |_, record| {
         records.push(record);
         Ok(())
     });
