@@ -53,7 +53,7 @@ pub const ALL: &[Departure] = &[
         ids: "CW052 CW094 BG035",
         why: "the reference answers with a bare connect response and gives the session a timeout beyond the maximum",
         script: create_session,
-        // The bytes of its answer are no header: where the error would stand is the session's id or password, which may begin with anything.
+        // The bytes of its answer are no header: where the error would stand is the session's id, which may look like any.
         reference: Expected { present: &["c0 reply"], absent: &["c0 closed"] },
         ours: REFUSED,
     },

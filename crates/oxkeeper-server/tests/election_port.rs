@@ -34,6 +34,19 @@ fn between() -> Between {
     Between { member: Member::start(options), port, one, three, one_port, three_port }
 }
 
+/// Server 1 was there and is gone. With its election port, at which nobody listens.
+fn without_one() -> (Between, u16) {
+    let mut t = between();
+    notify(&mut t.member, 1, 0);
+    drop(accept(&t.one));
+    t.member.wait_link(1, true);
+    t.member.wait_link(1, false);
+    // Its listener is closed; another stands in its place, at a port that nobody is told of.
+    t.one = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = t.one_port;
+    (t, port)
+}
+
 fn notify(member: &mut Member, to: i64, round: i64) {
     let output = PeerOutput::Notify { to: ServerId(to), notification: vote(2, round) };
     member.peers.carry_out(&mut vec![output]);
@@ -146,13 +159,7 @@ fn debug(event: &oxkeeper_server::shared::CoreEvent) -> String {
 
 #[test]
 fn a_refused_dial_is_reported_at_once_and_tried_again_while_a_message_waits() {
-    let mut t = between();
-    notify(&mut t.member, 1, 0);
-    drop(accept(&t.one));
-    t.member.wait_link(1, true);
-    t.member.wait_link(1, false);
-    let (one, port) = (t.one, t.one_port);
-    drop(one);
+    let (mut t, port) = without_one();
     let start = Instant::now();
     notify(&mut t.member, 1, 1);
     t.member.wait_link(1, false);
@@ -166,13 +173,7 @@ fn a_refused_dial_is_reported_at_once_and_tried_again_while_a_message_waits() {
 
 #[test]
 fn a_dial_that_hangs_ends_with_its_limit_and_keeps_nobody() {
-    let mut t = between();
-    notify(&mut t.member, 1, 0);
-    drop(accept(&t.one));
-    t.member.wait_link(1, true);
-    t.member.wait_link(1, false);
-    let (one, port) = (t.one, t.one_port);
-    drop(one);
+    let (mut t, port) = without_one();
     let (one, fillers) = full_port(port);
     let start = Instant::now();
     notify(&mut t.member, 1, 1);

@@ -1,6 +1,7 @@
 //! Sessions that read and write a few nodes, and write down what they did. Must not know what happens to the servers.
 
-use super::faults::{create, patient_client};
+use super::faults::create;
+use super::patient_client;
 use crate::history::{Answer, Call, Final, Key, Moment, Operation, Value};
 use crate::rng::Rng;
 use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, Event, Options, call};

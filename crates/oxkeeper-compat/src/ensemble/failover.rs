@@ -2,10 +2,10 @@
 //! by a survivor.
 
 use super::member::PATIENCE;
-use super::{Ensemble, EnsembleError, Layout, during};
+use super::{Ensemble, EnsembleError, Layout, during, patient_client};
 use crate::servers::ServerKind;
 use crate::wire::{Connection, Hello, Received};
-use oxkeeper_client::{Client, CreateMode, OpCode, Options, SessionId, Zxid, call};
+use oxkeeper_client::{CreateMode, OpCode, SessionId, Zxid, call};
 use oxkeeper_proto::client::{CreateRequest, PASSWORD_BYTES};
 use oxkeeper_proto::jute::Writer;
 use oxkeeper_types::Xid;
@@ -24,13 +24,7 @@ const FILL_WINDOW: usize = 2000;
 
 /// Milliseconds of each kill.
 pub fn measure(kind: &ServerKind, nodes: usize, kills: usize) -> Result<Vec<f64>, EnsembleError> {
-    let layout = Layout {
-        snap_count: 100_000,
-        long_lived: true,
-        heap_mb: if nodes > 100_000 { 3000 } else { 512 },
-        ..Layout::of(vec![(kind.clone(), false); 3])
-    };
-    let mut ensemble = Ensemble::start(&layout)?;
+    let mut ensemble = Ensemble::start(&Layout::measured(kind, nodes))?;
     fill(&ensemble.hosts(), nodes).map_err(during("filling the tree"))?;
     let mut times = Vec::new();
     for n in 0..kills {
@@ -45,8 +39,7 @@ pub fn measure(kind: &ServerKind, nodes: usize, kills: usize) -> Result<Vec<f64>
 
 /// So many nodes below `/failover`, of 100 bytes each.
 pub(super) fn fill(hosts: &str, nodes: usize) -> Result<(), oxkeeper_client::ClientError> {
-    let options = Options { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..Options::default() };
-    let client = Client::connect(hosts, options)?;
+    let client = patient_client(hosts)?;
     client.create("/failover", b"", CreateMode::Persistent)?;
     let mut waiting = VecDeque::new();
     let acl = open_acl();

@@ -7,7 +7,7 @@ use super::{Ensemble, EnsembleError, Layout, PATIENCE, during};
 use crate::history::{self, Final};
 use crate::rng::Rng;
 use crate::servers::ServerKind;
-use oxkeeper_client::{Client, CreateMode, Options};
+use oxkeeper_client::{Client, CreateMode};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -193,11 +193,6 @@ fn heal(ensemble: &mut Ensemble) -> Result<(), EnsembleError> {
         }
     }
     Ok(())
-}
-
-/// Opens a client for setting up and looking afterwards.
-pub(super) fn patient_client(hosts: &str) -> Result<Client, oxkeeper_client::ClientError> {
-    Client::connect(hosts, Options { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..Options::default() })
 }
 
 /// A node for the clients to work on.

@@ -2,9 +2,9 @@
 //! tree, and while one stands still. Clients write at the leader one after the other, and every answer is timed.
 
 use super::failover::fill;
-use super::{Ensemble, EnsembleError, Layout, Member, PATIENCE, during};
+use super::{Ensemble, EnsembleError, Layout, Member, during, patient_client};
 use crate::servers::ServerKind;
-use oxkeeper_client::{Client, CreateMode, Options};
+use oxkeeper_client::CreateMode;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,13 +69,7 @@ struct Timed {
 
 /// Figures of each phase, of `time` each but for the one that lasts as long as the synchronisation does.
 pub fn measure(kind: &ServerKind, nodes: usize, time: Duration) -> Result<Vec<Figures>, EnsembleError> {
-    let layout = Layout {
-        snap_count: 100_000,
-        long_lived: true,
-        sync_limit: SYNC_LIMIT,
-        heap_mb: if nodes > 100_000 { 3000 } else { 512 },
-        ..Layout::of(vec![(kind.clone(), false); 3])
-    };
+    let layout = Layout { sync_limit: SYNC_LIMIT, ..Layout::measured(kind, nodes) };
     let mut ensemble = Ensemble::start(&layout)?;
     fill(&ensemble.hosts(), nodes).map_err(during("filling the tree"))?;
     let leader = ensemble.leader().ok_or_else(|| EnsembleError::Wrong(ensemble.state()))?;
@@ -142,8 +136,7 @@ fn empty(member: &Member) -> Result<(), EnsembleError> {
 
 /// One write after the other, each timed.
 fn write(hosts: &str, n: usize, timed: &Timed) -> Result<(), oxkeeper_client::ClientError> {
-    let options = Options { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..Options::default() };
-    let client = Client::connect(hosts, options)?;
+    let client = patient_client(hosts)?;
     let path = format!("/failover/writer{n}");
     client.create(&path, b"", CreateMode::Persistent)?;
     while !timed.over.load(Ordering::Relaxed) {

@@ -18,6 +18,7 @@ pub use member::{Member, PATIENCE, Role};
 
 use crate::servers::{SUPER_DIGEST, ServerError, ServerKind, io, new_dir};
 use network::Network;
+use oxkeeper_client::{Client, Options};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -47,6 +48,11 @@ pub enum EnsembleError {
 pub fn during(what: impl Into<String>) -> impl FnOnce(oxkeeper_client::ClientError) -> EnsembleError {
     let what = what.into();
     move |error| EnsembleError::Client { what, error }
+}
+
+/// Opens a client for setting up and looking afterwards.
+pub(super) fn patient_client(hosts: &str) -> Result<Client, oxkeeper_client::ClientError> {
+    Client::connect(hosts, Options { connect_timeout: PATIENCE, call_timeout: PATIENCE, ..Options::default() })
 }
 
 /// What to set up. Ids are 1, 2, 3 .. in the order of `members`.
@@ -82,6 +88,16 @@ impl Layout {
             client_ports: Vec::new(),
             namespaces: false,
             extra: Vec::new(),
+        }
+    }
+
+    /// Three servers of one kind that live long enough to be measured, with room for a tree of so many nodes.
+    pub fn measured(kind: &ServerKind, nodes: usize) -> Layout {
+        Layout {
+            snap_count: 100_000,
+            long_lived: true,
+            heap_mb: if nodes > 100_000 { 3000 } else { 512 },
+            ..Layout::of(vec![(kind.clone(), false); 3])
         }
     }
 }
