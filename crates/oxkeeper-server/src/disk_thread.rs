@@ -186,7 +186,11 @@ impl DiskThread {
 
     fn cut_and_recover(&mut self, request: Persist) -> StorageResult<CoreEvent> {
         let done = self.persister.persist(&[request])?;
-        assert!(matches!(done[..], [Persisted::Truncated { .. }]), "a truncation was answered by {done:?}");
+        match done[..] {
+            [Persisted::Truncated { .. }] => {}
+            [cannot @ Persisted::CannotTruncate { .. }] => return Ok(CoreEvent::Input(Input::Persisted(cannot))),
+            _ => unreachable!("a truncation was answered by {done:?}"),
+        }
         let options = RecoverOptions { epochs: false, recent_max: 0, ..self.files.recover.clone() };
         let recovered = recover(self.disk.clone(), &self.files.dirs, &options)?;
         self.persister.restart_after(recovered.last)?;

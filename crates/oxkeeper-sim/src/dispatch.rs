@@ -293,14 +293,8 @@ impl World {
             Input::Persisted(Persisted::Log { through }) => running.durable.log = *through,
             Input::Persisted(Persisted::AcceptedEpoch(epoch)) => running.durable.accepted = *epoch,
             Input::Persisted(Persisted::CurrentEpoch(epoch)) => running.durable.current = *epoch,
-            Input::StateReplaced { tree } => {
-                let last = tree.last_processed();
-                running.durable.log = last;
-                if running.shadow.last() != last {
-                    running.shadow.base = last;
-                    running.shadow.zxids.clear();
-                }
-            }
+            Input::StateReplaced { tree } => running.history_is(tree.last_processed()),
+            Input::Persisted(Persisted::CannotTruncate { last }) => running.history_is(*last),
             _ => {}
         }
     }

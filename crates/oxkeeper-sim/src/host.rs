@@ -211,6 +211,15 @@ pub struct Running {
 }
 
 impl Running {
+    /// What the disk says to have now, behind a change of history.
+    pub fn history_is(&mut self, last: Zxid) {
+        self.durable.log = last;
+        if self.shadow.last() != last {
+            self.shadow.base = last;
+            self.shadow.zxids.clear();
+        }
+    }
+
     /// The link is gone: its place, and what came over it and is not in force.
     pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
         self.snaps.remove(&link);

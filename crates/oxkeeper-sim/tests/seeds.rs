@@ -69,10 +69,10 @@ fn a_log_of_before_a_snapshot_is_no_history() {
     }
 }
 
-/// A leader failed while its snapshot was being installed, behind which its NEWLEADER had come: the learner had the history of an
-/// epoch that it had not accepted, and the next leader had it cut where nothing can be cut.
+/// A leader failed while its snapshot was being installed: the learner had the history of an epoch that it had not accepted, and the
+/// next leader had it cut where nothing leads, back to an older snapshot.
 #[test]
-fn a_snapshot_that_came_with_newleader_is_accepted_without_its_leader() {
+fn a_history_is_cut_where_it_leads_or_not_at_all() {
     for seed in [77526, 117892] {
         holds_with(RunOptions::of_seed(seed));
     }

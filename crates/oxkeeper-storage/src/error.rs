@@ -69,11 +69,6 @@ pub enum StorageError {
         "{path} should hold an epoch as a decimal number but holds {got:?}. Restore the file, or remove it: the epoch \
          is then taken from the last transaction", path = path.display())]
     BadEpochFile { path: PathBuf, got: String },
-    #[error(
-        "cannot cut the history back to {zxid}: {why}. The server must take a full snapshot from the leader instead; \
-         if it does not by itself, move its data away and let it join empty"
-    )]
-    TruncateImpossible { zxid: Zxid, why: String },
     #[error("cannot replay transaction {zxid} of {path} at offset {offset}: {what}. {advice}",
         path = path.display())]
     Replay { path: PathBuf, offset: u64, zxid: Zxid, what: String, advice: &'static str },

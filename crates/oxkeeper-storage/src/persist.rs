@@ -102,9 +102,15 @@ fn carry_out(
         Persist::RollLog => log.roll()?,
         Persist::TruncateLog { zxid } => {
             settle(log, pending, done)?;
-            log.restart_after((*zxid).min(log.last()))?;
-            truncate_history(&**log.disk(), &log.dirs, *zxid)?;
-            done.push(Persisted::Truncated { zxid: *zxid });
+            log.roll()?;
+            log.sync()?;
+            done.push(match truncate_history(&**log.disk(), &log.dirs, *zxid)? {
+                Some(_) => {
+                    log.restart_after((*zxid).min(log.last()))?;
+                    Persisted::Truncated { zxid: *zxid }
+                }
+                None => Persisted::CannotTruncate { last: log.last() },
+            });
         }
         // What was received is not ours to have: whoever has it installs it, see [`Persister::install`].
         Persist::InstallSnapshot { zxid } => unreachable!("a snapshot at {zxid} is installed with its writer"),

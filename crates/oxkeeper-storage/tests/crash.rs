@@ -125,6 +125,7 @@ impl World {
                     self.history.truncate(keep);
                     self.acknowledged = keep;
                 }
+                Persisted::CannotTruncate { .. } => panic!("a log that was never replaced can be cut anywhere"),
                 Persisted::AcceptedEpoch(epoch) => self.accepted.0 = epoch.0,
                 Persisted::CurrentEpoch(epoch) => self.current.0 = epoch.0,
             }

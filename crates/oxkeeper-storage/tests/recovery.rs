@@ -5,14 +5,14 @@ use oxkeeper_proto::txn::{DIGEST_VERSION, Txn, TxnDigest, TxnEntry, TxnHeader};
 use oxkeeper_storage::epoch_file::{read_epoch, write_epoch};
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk, Loss};
 use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
-use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, list_logs, list_snapshots};
+use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, SnapshotFile, list_logs, list_snapshots};
 use oxkeeper_storage::purge::purge;
 use oxkeeper_storage::recover::{Epochs, Recent, Recovered};
 use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_frozen};
 use oxkeeper_storage::{Compression, Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
 use oxkeeper_tree::Tree;
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::persist::Persist;
+use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{Epoch, OpCode, SessionId, Zxid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +54,16 @@ impl Server {
     fn snapshot(&self, tree: &mut Tree, compression: Compression) -> PathBuf {
         let options = SnapshotOptions { compression, ..Default::default() };
         write_frozen(Arc::new(self.disk.clone()), &self.dirs, tree, &options).unwrap().path
+    }
+    /// As if a leader had sent this tree.
+    fn install(&self, persister: &mut Persister, tree: &mut Tree) -> StorageResult<SnapshotFile> {
+        let (image, zxid) = (tree.freeze(), tree.last_processed());
+        let mut body = Vec::new();
+        tree.image_next(&mut tree.image_cursor(image), &mut body, usize::MAX);
+        tree.thaw(image);
+        let mut writer = SnapshotWriter::create(Arc::new(self.disk.clone()), &self.dirs, zxid, Compression::None)?;
+        writer.write(&body)?;
+        persister.install(writer, &SnapshotOptions::default().trailers(zxid, tree.digest()), zxid)
     }
     fn recover(&self) -> StorageResult<Recovered> {
         recover(Arc::new(self.disk.clone()), &self.dirs, &self.options)
@@ -445,22 +455,12 @@ fn an_installed_snapshot_leaves_nothing_of_the_old_history_to_mix_with() {
         // Another server's history up to `zxid`, where this one has gone on to 20 by itself.
         let Recovered { mut tree, .. } = Server::with_history(101..=100 + zxid, &[]).recover().unwrap();
         tree.set_last_processed(Zxid(zxid));
-        let options = SnapshotOptions::default();
         let mut calls = 0;
         for stop_at in 1.. {
             let server = Server::with_history(1..=20, &snapshots);
             let mut persister = server.persister(Zxid(20));
             server.disk.fail_call(stop_at, Fault::Stop);
-            let image = tree.freeze();
-            let mut body = Vec::new();
-            tree.image_next(&mut tree.image_cursor(image), &mut body, usize::MAX);
-            tree.thaw(image);
-            let disk = Arc::new(server.disk.clone());
-            let writer = SnapshotWriter::create(disk, &server.dirs, Zxid(zxid), Compression::None);
-            let done = writer.and_then(|mut writer| {
-                writer.write(&body)?;
-                persister.install(writer, &options.trailers(Zxid(zxid), tree.digest()), Zxid(zxid))
-            });
+            let done = server.install(&mut persister, &mut tree);
             server.disk.crash(Loss::Random(stop_at));
             server.disk.heal();
             let state = server.recover().unwrap_or_else(|e| panic!("{snapshots:?}, {zxid}, stopped at {stop_at}: {e}"));
@@ -489,13 +489,50 @@ fn truncation_removes_snapshots_that_hold_what_must_go() {
     server.persister(state.last).persist(&[Persist::TruncateLog { zxid: Zxid(12) }]).unwrap();
     assert_eq!(server.snapshots(), [8, 0]);
     has_nodes(&server.recover().unwrap(), 1..=12);
-    for zxid in [0, 8] {
-        server.disk.remove(&server.dirs.snapshot_path(Zxid(zxid), Compression::None)).unwrap();
+}
+
+#[test]
+fn a_history_that_begins_with_a_leaders_snapshot_is_not_cut_before_it() {
+    // Nothing leads there but a snapshot that is older than what was acknowledged since.
+    let server = Server::with_history(1..=6, &[4]);
+    let Recovered { mut tree, .. } = Server::with_history(1..=10, &[]).recover().unwrap();
+    let mut persister = server.persister(Zxid(6));
+    server.install(&mut persister, &mut tree).unwrap();
+    for zxid in [11, 12] {
+        let txn = apply(&mut tree, zxid);
+        persister.persist(&[Persist::Append { zxid: Zxid(zxid), txn: txn.into() }]).unwrap();
     }
-    let Recovered { mut tree, .. } = Server::with_history(1..=12, &[]).recover().unwrap();
-    server.snapshot(&mut tree, Compression::None);
-    let refused = server.persister(Zxid(12)).persist(&[Persist::TruncateLog { zxid: Zxid(11) }]);
-    assert!(matches!(refused, Err(StorageError::TruncateImpossible { .. })), "{refused:?}");
+    for zxid in [3, 5, 9] {
+        let done = persister.persist(&[Persist::TruncateLog { zxid: Zxid(zxid) }]).unwrap();
+        assert_eq!(done, [Persisted::CannotTruncate { last: Zxid(12) }], "cut at {zxid}");
+        has_nodes(&server.recover().unwrap(), 1..=12);
+    }
+    // It goes on as if nothing had been asked.
+    let txn = apply(&mut tree, 13);
+    persister.persist(&[Persist::Append { zxid: Zxid(13), txn: txn.into() }]).unwrap();
+    has_nodes(&server.recover().unwrap(), 1..=13);
+    for (zxid, left) in [(11, 11), (10, 10), (4, 4)] {
+        let done = persister.persist(&[Persist::TruncateLog { zxid: Zxid(zxid) }]).unwrap();
+        assert_eq!(done, [Persisted::Truncated { zxid: Zxid(zxid) }]);
+        has_nodes(&server.recover().unwrap(), 1..=left);
+    }
+}
+
+#[test]
+fn a_snapshot_between_two_epochs_hides_what_cannot_be_cut() {
+    let (old, new) = (0x1_0000_0000, 0x2_0000_0000);
+    let server = Server::with_history((old + 1..=old + 3).chain(new + 1..=new + 2), &[old + 2]);
+    let cut_at = |zxid| {
+        let done = server.persister(Zxid(new + 2)).persist(&[Persist::TruncateLog { zxid: Zxid(zxid) }]).unwrap();
+        matches!(done[..], [Persisted::Truncated { .. }])
+    };
+    // A whole one of a leader whose history went on to old + 7.
+    let Recovered { mut tree, .. } = Server::with_history([old + 7], &[]).recover().unwrap();
+    let theirs = server.snapshot(&mut tree, Compression::None);
+    assert!(!cut_at(old + 5), "old + 4 to old + 7 may be missing here");
+    server.disk.remove(&theirs).unwrap();
+    assert!(cut_at(old + 5), "the log goes on with the next epoch: there was no old + 4");
+    assert_eq!(server.recover().unwrap().last, Zxid(old + 3));
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub enum Persist {
     },
     /// Close the current log file; the next append starts a new one, named after its zxid.
     RollLog,
-    /// Cut the log right after `zxid` and drop later files, durably. Answered by [`Persisted::Truncated`].
+    /// Cut the log right after `zxid` and drop later files, durably. Answered by [`Persisted::Truncated`], or by
+    /// [`Persisted::CannotTruncate`].
     TruncateLog {
         zxid: Zxid,
     },
@@ -39,6 +40,10 @@ pub enum Persisted {
     },
     Truncated {
         zxid: Zxid,
+    },
+    /// Nothing was cut: snapshots and log do not lead to where the cut was to be. All through `last` is there as before.
+    CannotTruncate {
+        last: Zxid,
     },
     AcceptedEpoch(Epoch),
     CurrentEpoch(Epoch),

@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub disk: Disk,
     /// Of the present role.
     pub reign: Reign,
+    /// A leader asked for a cut of our history to where nothing of ours leads: only a snapshot can make it equal to a leader's.
+    pub needs_snapshot: bool,
     /// Told to be committed by an established leader, or established ourselves, since the process began. Never goes back.
     pub delivered: Zxid,
     /// The highest epoch that a learner of ours said it has promised: we ask for a later one.
@@ -49,6 +51,7 @@ impl Core {
             options,
             disk: Disk::default(),
             reign: Reign::default(),
+            needs_snapshot: false,
             delivered: Zxid::ZERO,
             promised_elsewhere: Epoch(0),
             confirm_number: 0,
@@ -73,6 +76,12 @@ impl Core {
     /// A leader looks after its learners twice a tick (QP094).
     pub fn half_tick(&self) -> Millis {
         Millis((self.options.tick.0 / 2).max(1))
+    }
+
+    /// What a leader may build upon; [`Zxid::NONE`], for which leaders send SNAP (reference: a database that is not trusted), where
+    /// it could not cut our history.
+    pub fn usable_last(&self) -> Zxid {
+        if self.needs_snapshot { Zxid::NONE } else { self.history.last_logged() }
     }
 
     pub fn append(&mut self, zxid: Zxid, txn: TxnBytes, out: &mut Vec<Output>) {
@@ -105,6 +114,7 @@ impl Core {
     /// A leader's snapshot takes the place of our history.
     pub fn install(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
         assert!(zxid >= self.delivered, "a snapshot at {zxid} takes back {}, which is committed", self.delivered);
+        self.needs_snapshot = false;
         self.history.reset(zxid);
         self.disk.replace(self.reign, zxid);
         out.push(Output::Persist(Persist::InstallSnapshot { zxid }));

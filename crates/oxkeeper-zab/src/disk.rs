@@ -68,7 +68,9 @@ impl Disk {
         let asked = match answer {
             Persisted::AcceptedEpoch(epoch) => Request::AcceptedEpoch(epoch),
             Persisted::CurrentEpoch(epoch) => Request::CurrentEpoch(epoch),
-            Persisted::Log { .. } | Persisted::Truncated { .. } => unreachable!("not about an epoch: {answer:?}"),
+            Persisted::Log { .. } | Persisted::Truncated { .. } | Persisted::CannotTruncate { .. } => {
+                unreachable!("not about an epoch: {answer:?}")
+            }
         };
         match self.outstanding.pop_front() {
             Some((reign, request)) if request == asked => reign,
@@ -85,6 +87,17 @@ impl Disk {
                 (reign, zxid)
             }
             other => panic!("the state was replaced by one through {last} where the oldest request is {other:?}"),
+        }
+    }
+
+    /// The log could not be cut, and is as it was: the reign that asked for it.
+    pub fn not_replaced(&mut self) -> Reign {
+        match self.outstanding.pop_front() {
+            Some((reign, Request::Replace(_))) => {
+                self.replacements -= 1;
+                reign
+            }
+            other => panic!("the log could not be cut where the oldest request is {other:?}"),
         }
     }
 }

@@ -89,6 +89,8 @@ pub enum LinkEnd {
     Replaced,
     /// Nothing was heard in the time that `initLimit` or `syncLimit` allows.
     Silent,
+    /// Our history cannot be cut to where the leader wants it; the next leader is asked for a snapshot.
+    CannotTruncate,
     /// The peer broke the protocol; the text says how, with expected and got.
     Misbehaved(String),
 }

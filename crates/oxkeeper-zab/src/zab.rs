@@ -8,7 +8,7 @@ use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persisted;
-use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
+use oxkeeper_types::{Millis, ServerId, Zxid};
 
 use crate::core::{Core, Verdict};
 use crate::disk::Reign;
@@ -49,8 +49,6 @@ struct Looking {
     since: Millis,
     /// The election has not begun: until this moment, and until the tree is built again after a cut of the log.
     begins: Option<Millis>,
-    /// The epoch of a snapshot that is being installed, as [`Follower::acceptable_alone`] told; until it is on disk.
-    accepting: Option<Epoch>,
     /// Learners whose election was over sooner than ours, with what they have said. The reference does not listen yet, and they
     /// dial again every 100 ms.
     early: BTreeMap<LinkId, Early>,
@@ -68,11 +66,11 @@ struct Early {
 
 impl Looking {
     fn new(since: Millis, begins: Millis) -> Looking {
-        Looking { since, begins: Some(begins), accepting: None, early: BTreeMap::new(), strays: BTreeSet::new() }
+        Looking { since, begins: Some(begins), early: BTreeMap::new(), strays: BTreeSet::new() }
     }
 
     fn may_begin(&self, core: &Core) -> bool {
-        self.accepting.is_none() && !core.disk.is_replacing()
+        !core.disk.is_replacing()
     }
 
     /// `from` follows us in another round, or does not: its link is closed, so that it looks, too.
@@ -136,6 +134,7 @@ impl Zab {
             Input::SnapshotReceived { link } => self.on_snapshot_received(now, link, out),
             Input::LinkClosed { link } => self.on_link_closed(now, link, out),
             Input::Persisted(Persisted::Truncated { zxid }) => self.on_state_replaced(now, zxid, out),
+            Input::Persisted(Persisted::CannotTruncate { last }) => self.on_cannot_truncate(now, last, out),
             Input::Persisted(persisted) => self.on_persisted(now, persisted, out),
             Input::StateReplaced { last } => self.on_state_replaced(now, last, out),
             Input::HistoryRead { link, txns, .. } => {
@@ -276,13 +275,7 @@ impl Zab {
     fn look(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.core.reign = Reign(self.core.reign.0 + 1);
         let pause = if self.is_voter() { Millis(0) } else { self.core.options.observer_election_delay };
-        // A snapshot that is being installed changes our history, leader or not. Without its epoch it would stand for an older one,
-        // and a leader that lacks its end would have it cut where nothing can be cut.
-        let accepting = match &self.role {
-            Role::Following(follower) => follower.acceptable_alone(),
-            Role::Looking(_) | Role::Leading(_) => None,
-        };
-        self.role = Role::Looking(Looking { accepting, ..Looking::new(now, now + pause) });
+        self.role = Role::Looking(Looking::new(now, now + pause));
         out.push(Output::Role(RoleChange::Looking));
         self.begin_election(now, out);
     }
@@ -291,7 +284,7 @@ impl Zab {
         self.core.election.ensemble().voters().any(|member| member.id == self.core.me())
     }
 
-    /// If the moment has come. While our history is being replaced, and its epoch written, we do not know what to propose.
+    /// If the moment has come. While our history is being replaced, we do not know what to propose.
     fn begin_election(&mut self, now: Millis, out: &mut Vec<Output>) {
         let Role::Looking(looking) = &mut self.role else { return };
         if looking.begins.is_some_and(|begins| begins <= now) && looking.may_begin(&self.core) {
@@ -464,16 +457,11 @@ impl Zab {
             }
             Persisted::AcceptedEpoch(epoch) => core.epochs.accepted_done(epoch),
             Persisted::CurrentEpoch(epoch) => core.epochs.current_done(epoch),
-            Persisted::Truncated { .. } => unreachable!("handled as a replaced state"),
+            Persisted::Truncated { .. } | Persisted::CannotTruncate { .. } => unreachable!("handled in step"),
         }
         let asked_by = core.disk.epoch_done(persisted);
         match &mut self.role {
-            Role::Looking(looking) => {
-                if looking.accepting.is_some_and(|epoch| core.epochs.has_current(epoch)) {
-                    looking.accepting = None;
-                    self.begin_election(now, out);
-                }
-            }
+            Role::Looking(_) => {}
             Role::Leading(leader) => leader.on_epoch_durable(core, now, out),
             Role::Following(follower) => follower.on_epoch_durable(core, now, asked_by, out),
         }
@@ -485,10 +473,7 @@ impl Zab {
             self.core.history.truncate(last);
         }
         if asked_by != self.core.reign {
-            // The link broke meanwhile; the election has waited for this, and waits for the epoch if there is one to accept.
-            if let Role::Looking(Looking { accepting: Some(epoch), .. }) = &self.role {
-                self.core.ask_current_epoch(*epoch, out);
-            }
+            // The link broke meanwhile, and the election has waited for this.
             self.begin_election(now, out);
             return;
         }
@@ -502,6 +487,20 @@ impl Zab {
             Err(Misbehaved::TruncAway { wanted: asked, got: last }.into())
         };
         self.settle(now, result.into(), out);
+    }
+
+    /// Our history begins with a snapshot that holds what the leader wants cut off: of an epoch that was never accepted, as this
+    /// process or its leader ended in the middle of the synchronisation. To cut what can be cut would take back what we have
+    /// acknowledged before, so it stays until a leader's snapshot takes its place.
+    fn on_cannot_truncate(&mut self, now: Millis, last: Zxid, out: &mut Vec<Output>) {
+        let asked_by = self.core.disk.not_replaced();
+        self.core.history.reset(last);
+        self.core.needs_snapshot = true;
+        if asked_by == self.core.reign {
+            self.end_role(now, LinkEnd::CannotTruncate, out);
+        } else {
+            self.begin_election(now, out);
+        }
     }
 }
 

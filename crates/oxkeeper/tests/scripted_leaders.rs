@@ -27,43 +27,72 @@ fn ticks(count: u32) -> Duration {
     Duration::from_millis(u64::from(count * TICK))
 }
 
-/// Gives server 1 the data of a server on its own whose history begins with a snapshot: all before it was purged.
-fn purged_history(trio: &Trio) -> Zxid {
-    let scratch = Scratch::new("purged-history");
+/// Gives server 1 files of a server on its own that has written a few nodes and taken snapshots, and tells how far they go.
+fn history(trio: &Trio, wanted: impl Fn(&str) -> bool) -> Zxid {
+    let scratch = Scratch::new("history-of-one");
     let server = Single::start(&scratch.config("snapCount=4"));
     let (from, to) = (scratch.0.join("data/version-2"), trio.data(1).join("version-2"));
-    let snapshots = || {
-        let names = std::fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter_map(|name| i64::from_str_radix(name.strip_prefix("snapshot.")?, 16).ok()).collect::<Vec<_>>()
-    };
+    let files = || std::fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let newest = || files().filter_map(|name| i64::from_str_radix(name.strip_prefix("snapshot.")?, 16).ok()).max();
     let client = server.client();
     eventually("it takes a snapshot", || {
         client.create("/n", b"", CreateMode::PersistentSequential).unwrap();
-        snapshots().into_iter().any(|zxid| zxid > 2)
+        newest() > Some(2)
     });
     client.close().unwrap();
     server.stop();
-    let newest = snapshots().into_iter().max().unwrap();
     std::fs::create_dir_all(&to).unwrap();
-    let name = format!("snapshot.{newest:x}");
-    std::fs::copy(from.join(&name), to.join(&name)).unwrap();
-    Zxid(newest)
+    for name in files().filter(|name| wanted(name)) {
+        std::fs::copy(from.join(&name), to.join(&name)).unwrap();
+    }
+    Zxid(newest().unwrap())
 }
 
 #[test]
-fn a_log_that_cannot_be_cut_where_the_leader_says_ends_the_process_with_13() {
+fn a_history_that_does_not_lead_to_where_the_leader_says_is_kept_and_a_snapshot_asked_for() {
     let mut trio = follower("cannot-cut", FOR_EVER, FOR_EVER, "");
-    let last = purged_history(&trio);
+    // It begins with a snapshot: all before that was purged.
+    let last = history(&trio, |name| name.starts_with("snapshot.") && name != "snapshot.0");
     let leader = Candidate::of(&trio);
     trio.start_again(1);
     let mut link = leader.accept();
     assert_eq!(link.lead(2).last_zxid, last);
-    link.send(&Packet::Trunc { zxid: Zxid(2) });
+    link.send(&Packet::Trunc { zxid: Zxid(1) });
+    link.closed();
+    // It tells the next one that nothing can be built upon what it has,
+    let mut link = leader.accept();
+    assert_eq!(link.lead(3).last_zxid, Zxid::NONE);
+    let said = trio.log(1);
+    assert!(said.contains("Truncating log to get in sync with the leader 0x1"), "{said}");
+    assert!(said.contains("the history here cannot be cut to where the leader wants it"), "{said}");
+    // and has lost nothing of it.
+    trio.kill(1);
+    drop(link);
+    trio.start_again(1);
+    assert_eq!(leader.accept().lead(4).last_zxid, last);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_when_it_is_to_be_cut_ends_the_process_with_13() {
+    let mut trio = follower("cannot-read", FOR_EVER, FOR_EVER, "");
+    history(&trio, |name| name == "snapshot.0" || name.starts_with("log."));
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    let last = link.lead(2).last_zxid;
+    // A byte of the first log turns over while the server runs.
+    let log = trio.data(1).join("version-2/log.1");
+    let bytes = std::fs::read(&log).unwrap();
+    let place = bytes.windows(4).position(|window| window == b"/n00").expect("a node was made in it");
+    let mut damaged = bytes.clone();
+    damaged[place + 1] ^= 1;
+    std::fs::write(&log, &damaged).unwrap();
+    link.send(&Packet::Trunc { zxid: Zxid(last.0 - 1) });
     assert_eq!(trio.wait(1).code(), Some(13));
     let said = trio.log(1);
-    assert!(said.contains("Truncating log to get in sync with the leader 0x2"), "{said}");
-    assert!(said.contains("Not able to truncate the log 0x2") && said.contains("every snapshot is newer"), "{said}");
-    // Nothing is lost by that: it starts again with all that it had.
+    assert!(said.contains("Not able to truncate the log") && said.contains("is damaged at offset"), "{said}");
+    // With the byte back it starts again with all that it had.
+    std::fs::write(&log, &bytes).unwrap();
     trio.start_again(1);
     assert_eq!(leader.accept().lead(3).last_zxid, last);
 }

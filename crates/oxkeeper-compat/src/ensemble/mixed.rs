@@ -2,10 +2,14 @@
 //! synchronisation, under writers. At the end of each leg all members must show the same tree.
 
 use super::load::{Load, Outcome, agree};
+use super::member::Member;
 use super::tour::tour;
 use super::{Ensemble, EnsembleError, Layout, during};
 use crate::servers::ServerKind;
 use oxkeeper_client::{Client, CreateMode, Options, call};
+use oxkeeper_storage::snapshot::{SnapshotOptions, write_frozen};
+use oxkeeper_storage::{Dirs, RealDisk, RecoverOptions, recover};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The id of the member that is alone of its kind among the voters. Highest, so that it wins a tie.
@@ -18,6 +22,8 @@ const TAIL: &str = "uncommitted-tail";
 const TAIL_WRITES: usize = 20;
 /// What either kind of server says when it cuts its log.
 const CUT_WORDS: &str = "Truncating log to get in sync with the leader";
+/// What a server of ours says where that is not possible.
+const KEPT_WORDS: &str = "the history here cannot be cut to where the leader wants it";
 
 /// How a server comes back that has logged what nobody else has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +32,9 @@ enum Back {
     Cut,
     /// There is a newer epoch with writes: it gets a snapshot (SNAP).
     Replaced,
+    /// Nothing was written meanwhile, but its history begins with a snapshot that holds the tail: it cannot be cut, and it asks for a
+    /// snapshot. The reference ends with 13 here.
+    Kept,
 }
 
 /// One voter of kind `solo`, two of kind `pair`, and an observer.
@@ -100,8 +109,10 @@ impl Run {
         told(format!("{} brings {} up to date{}", self.name(leader), self.name(SOLO), self.synchronisations(leader)));
 
         tour(&self.ensemble)?;
-        let next = self.lose_a_tail(leader, Back::Replaced)?;
-        told(format!("{} leads, too; what only it had is gone under {}", self.name(leader), self.name(next)));
+        let is_ours = matches!(self.ensemble.member(leader).kind, ServerKind::Command(_));
+        let (back, how) = if is_ours { (Back::Kept, ", by snapshot") } else { (Back::Replaced, "") };
+        let next = self.lose_a_tail(leader, back)?;
+        told(format!("{} leads, too; what only it had is gone under {}{how}", self.name(leader), self.name(next)));
 
         self.load(300)?;
         let tree = self.outcome.check(&self.ensemble)?;
@@ -186,14 +197,20 @@ impl Run {
             self.load(30)?;
         }
         let next = self.leader()?;
-        let cuts = self.ensemble.member(leader).times_said(CUT_WORDS);
-        self.ensemble.member(leader).start()?;
+        let member = self.ensemble.member(leader);
+        if back == Back::Kept {
+            begin_with_snapshot(member)?;
+        }
+        let said = |member: &Member| [CUT_WORDS, KEPT_WORDS].map(|words| member.times_said(words));
+        let before = said(member);
+        member.start()?;
         self.ensemble.wait_serving()?;
-        let cut = self.ensemble.member(leader).times_said(CUT_WORDS) > cuts;
-        if cut != (back == Back::Cut) {
+        let member = self.ensemble.member(leader);
+        let [asked, kept] = std::array::from_fn(|i| said(member)[i] > before[i]);
+        if (asked, kept) != (back != Back::Replaced, back == Back::Kept) {
             let name = self.name(leader);
             return Err(EnsembleError::Wrong(format!(
-                "{name} came back with its log cut: {cut}\n{}",
+                "{name} came back, asked to cut its log: {asked}, unable to: {kept}\n{}",
                 self.ensemble.state()
             )));
         }
@@ -204,4 +221,22 @@ impl Run {
             None => Ok(next),
         }
     }
+}
+
+/// Leaves a stopped member of ours nothing but a snapshot of all that its log holds.
+fn begin_with_snapshot(member: &Member) -> Result<(), EnsembleError> {
+    let wrong = |what: &str, error: &dyn std::fmt::Display| EnsembleError::Wrong(format!("{what}: {error}"));
+    let (disk, dirs) = (Arc::new(RealDisk), Dirs::new(&member.data_dir(), None));
+    let mut recovered =
+        recover(disk.clone(), &dirs, &RecoverOptions::default()).map_err(|e| wrong("recovering its state", &e))?;
+    let written = write_frozen(disk, &dirs, &mut recovered.tree, &SnapshotOptions::default())
+        .map_err(|e| wrong("writing a snapshot", &e))?;
+    let entries = std::fs::read_dir(&dirs.snapshots).map_err(|e| wrong("listing its files", &e))?;
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| *path != written.path) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("log.") || name.starts_with("snapshot.") {
+            std::fs::remove_file(&path).map_err(|e| wrong("removing a file", &e))?;
+        }
+    }
+    Ok(())
 }

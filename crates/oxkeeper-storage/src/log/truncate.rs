@@ -5,9 +5,11 @@
 
 use super::format::HEADER_BYTES;
 use super::reader::{LogFileReader, Next, Opened, Stop};
+use super::replay::{comes_next, hides_hole};
 use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
-use crate::names::{Dirs, LogFile, list_logs, list_snapshots};
+use crate::names::{Dirs, LogFile, SnapshotFile, list_logs, list_snapshots, logs_from};
+use crate::snapshot::looks_valid;
 use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
 
@@ -21,22 +23,52 @@ pub struct Truncated {
 }
 
 /// Drops every transaction after `zxid`: later log files, the rest of the file that holds it, and snapshots that are newer
-/// (they hold what must go). At least one snapshot must be left to recover from, unless the log starts from nothing.
-pub fn truncate_history(disk: &dyn Disk, dirs: &Dirs, zxid: Zxid) -> StorageResult<Truncated> {
+/// (they hold what must go). `None`, and nothing is touched, where what would be left is not the history through `zxid`.
+pub fn truncate_history(disk: &dyn Disk, dirs: &Dirs, zxid: Zxid) -> StorageResult<Option<Truncated>> {
     let snapshots = list_snapshots(disk, &dirs.snapshots)?;
-    let newer = snapshots.iter().take_while(|s| s.zxid > zxid).count();
-    if newer > 0 && newer == snapshots.len() {
-        let why = format!("every snapshot is newer, the oldest at {}", snapshots[newer - 1].zxid);
-        return Err(StorageError::TruncateImpossible { zxid, why });
+    if !leads_to(disk, dirs, &snapshots, zxid)? {
+        return Ok(None);
     }
     let mut done = Truncated::default();
-    for snapshot in &snapshots[..newer] {
+    for snapshot in snapshots.iter().take_while(|s| s.zxid > zxid) {
         remove_durably(disk, &dirs.snapshots, &snapshot.path)?;
         done.removed.push(snapshot.path.clone());
     }
     let log = truncate_log(disk, &dirs.logs, zxid)?;
     done.removed.extend(log.removed);
-    Ok(Truncated { cut: log.cut, ..done })
+    Ok(Some(Truncated { cut: log.cut, ..done }))
+}
+
+/// Whether a snapshot, and the log on top of it, lead to the history through `zxid`, or to its end before where it has no such
+/// transaction. They do not where a leader's snapshot took the place of the log, or the log there was purged: cut back, the state
+/// would be that of an older snapshot, without what was acknowledged since.
+fn leads_to(disk: &dyn Disk, dirs: &Dirs, snapshots: &[SnapshotFile], zxid: Zxid) -> StorageResult<bool> {
+    let zxids: Vec<Zxid> = snapshots.iter().map(|snapshot| snapshot.zxid).collect();
+    let mut base = snapshots.is_empty().then_some(Zxid::ZERO);
+    for snapshot in snapshots.iter().skip_while(|s| s.zxid > zxid) {
+        if looks_valid(disk, snapshot)? {
+            base = Some(snapshot.zxid);
+            break;
+        }
+    }
+    let Some(mut last) = base else { return Ok(false) };
+    let all = list_logs(disk, &dirs.logs)?;
+    for file in logs_from(&all, Zxid(last.0.saturating_add(1))) {
+        let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
+        loop {
+            match reader.read_next()? {
+                Next::Record(record) if record.zxid <= last => {}
+                Next::Record(record) if !comes_next(last, record.zxid) || hides_hole(last, record.zxid, &zxids) => {
+                    return Ok(last == zxid);
+                }
+                Next::Record(record) if record.zxid > zxid => return Ok(true),
+                Next::Record(record) => last = record.zxid,
+                Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&file.path, last)),
+                Next::Stop(_) => break,
+            }
+        }
+    }
+    Ok(last == zxid)
 }
 
 /// As [`truncate_history`], for the log alone.

@@ -77,7 +77,7 @@ impl Discovery {
         if !core.epochs.has_accepted(answer.epoch) {
             return None;
         }
-        let last_zxid = core.history.last_logged();
+        let last_zxid = core.usable_last();
         send(self.link, Packet::AckEpoch(AckEpoch { current_epoch: answer.current_epoch, last_zxid }), out);
         Some(Sync::begin(self.link, answer.epoch, observer))
     }

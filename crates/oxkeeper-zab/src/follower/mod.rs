@@ -180,14 +180,6 @@ impl Follower {
         Ok(())
     }
 
-    /// See [`Sync::acceptable_alone`].
-    pub fn acceptable_alone(&self) -> Option<Epoch> {
-        match &self.phase {
-            Phase::Sync(sync) => sync.acceptable_alone(),
-            _ => None,
-        }
-    }
-
     /// When the leader has been silent for too long (QP006, QP098). `None` while the edge reads a snapshot: it watches the
     /// stream, and only it knows whether the state is still going to change.
     pub fn silent_at(&self, core: &Core) -> Option<Millis> {

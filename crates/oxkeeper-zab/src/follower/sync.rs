@@ -139,7 +139,7 @@ impl Sync {
     }
 
     fn on_plan(&mut self, core: &mut Core, packet: &Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
-        let last = core.history.last_logged();
+        let last = core.usable_last();
         self.step = match packet {
             Packet::Diff { .. } if last != Zxid::NONE => Step::Receiving(Receiving::behind(last, Zxid::NONE)),
             &Packet::Trunc { zxid } => {
@@ -167,18 +167,6 @@ impl Sync {
                 core.install(replacing.announced, out);
             }
             step => unreachable!("a snapshot was received where none was announced: {step:?}"),
-        }
-    }
-
-    /// The epoch that can be accepted without its leader: a whole snapshot is being installed, and NEWLEADER has come behind it. The
-    /// snapshot holds the initial history of the epoch, as its leader had applied that before it led.
-    pub fn acceptable_alone(&self) -> Option<Epoch> {
-        match &self.step {
-            Step::Replacing(Replacing { source: Source::Snapshot, held, .. }) => {
-                let comes = |p: &Packet| matches!(p, Packet::NewLeader { epoch, .. } if *epoch == self.epoch);
-                held.iter().any(comes).then_some(self.epoch)
-            }
-            _ => None,
         }
     }
 

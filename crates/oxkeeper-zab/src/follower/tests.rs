@@ -4,6 +4,7 @@ use super::super::testing::{Bench, commit, durable, new_leader, proposal, txn, u
 use crate::{Input, LinkId, Standing};
 use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
 use oxkeeper_types::Epoch;
+use oxkeeper_types::persist::Persisted;
 
 fn leader_info(epoch: i64) -> Packet {
     Packet::LeaderInfo { epoch: Epoch(epoch), protocol_version: LEARNER_PROTOCOL }
@@ -140,29 +141,66 @@ fn no_election_while_the_log_is_being_cut() {
 }
 
 #[test]
-fn a_snapshot_that_newleader_came_behind_is_accepted_without_its_leader() {
-    // Or there would be the history of an epoch under the number of an older one, which the next leader would have cut.
-    let mut f = Bench::discovered(1, 3);
-    f.packet(9, Packet::Snap { zxid: z(1, 8) });
-    f.packet(9, new_leader(2));
-    assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 1.8"]);
-    let round = f.zab.report().election_round;
-    assert_eq!(f.closed(9), ["looking"]);
-    assert_eq!(f.disk_once(), ["current 2"]);
-    assert_eq!(f.zab.report().election_round, round, "the election waits for the epoch");
-    f.disk();
-    let report = f.zab.report();
-    assert_eq!((report.election_round, report.last_logged, report.current_epoch), (round + 1, z(1, 8), Epoch(2)));
+fn a_snapshot_whose_leader_fails_leaves_the_epoch_alone() {
+    for newleader_came in [false, true] {
+        let mut f = Bench::discovered(1, 3);
+        f.packet(9, Packet::Snap { zxid: z(1, 8) });
+        if newleader_came {
+            f.packet(9, new_leader(2));
+        }
+        assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 1.8"]);
+        assert_eq!(f.closed(9), ["looking"]);
+        f.disk();
+        assert_eq!((f.zab.last_logged(), f.zab.report().current_epoch), (z(1, 8), Epoch(1)));
+    }
 }
 
 #[test]
-fn a_snapshot_without_newleader_leaves_the_epoch_alone() {
-    let mut f = Bench::discovered(1, 3);
-    f.packet(9, Packet::Snap { zxid: z(1, 8) });
-    f.step(Input::SnapshotReceived { link: LinkId(9) });
-    f.closed(9);
-    f.disk();
-    assert_eq!((f.zab.last_logged(), f.zab.report().current_epoch), (z(1, 8), Epoch(1)));
+fn a_history_that_cannot_be_cut_stays_until_a_snapshot_takes_its_place() {
+    for link_breaks in [false, true] {
+        let mut f = Bench::discovered(1, 5);
+        assert_eq!(f.packet(9, Packet::Trunc { zxid: z(1, 2) }), ["truncate 1.2"]);
+        let round = f.zab.report().election_round;
+        if link_breaks {
+            f.closed(9);
+        }
+        f.forget_disk();
+        let over = f.step(Input::Persisted(Persisted::CannotTruncate { last: z(1, 5) }));
+        if !link_breaks {
+            assert_eq!(over[..2], ["close 9: CannotTruncate", "looking"]);
+        }
+        // It votes with what it has,
+        assert_eq!((f.zab.last_logged(), f.zab.report().election_round), (z(1, 5), round + 1));
+        // and tells leaders that they can build upon none of it.
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        f.packet(9, leader_info(3));
+        assert_eq!(f.disk(), ["9 ACKEPOCH 1 -1"]);
+        f.packet(9, Packet::Snap { zxid: z(2, 1) });
+        assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 2.1"]);
+        f.closed(9);
+        f.disk();
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        f.packet(9, leader_info(4));
+        assert_eq!(f.disk(), ["9 ACKEPOCH 1 2.1"], "that is a history again");
+    }
+}
+
+#[test]
+fn a_history_that_cannot_be_cut_takes_neither_diff_nor_trunc() {
+    for packet in [Packet::Diff { zxid: z(1, 5) }, Packet::Trunc { zxid: z(1, 2) }] {
+        let mut f = Bench::discovered(1, 5);
+        f.packet(9, Packet::Trunc { zxid: z(1, 2) });
+        f.forget_disk();
+        f.step(Input::Persisted(Persisted::CannotTruncate { last: z(1, 5) }));
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        f.packet(9, leader_info(3));
+        f.disk();
+        let lines = f.packet(9, packet);
+        assert!(lines[0].starts_with("close 9: Misbehaved"), "{lines:?}");
+    }
 }
 
 #[test]

@@ -125,6 +125,12 @@ impl Node {
                     self.disk.log.push((zxid, decode(&txn)));
                     logged = Some(zxid);
                 }
+                DiskRequest::Persist(Persist::TruncateLog { zxid })
+                    if self.disk.snapshot.last().is_some_and(|(begins, _)| zxid < *begins) =>
+                {
+                    let last = self.disk.log.last().or(self.disk.snapshot.last()).expect("not empty").0;
+                    answers.push(Input::Persisted(Persisted::CannotTruncate { last }));
+                }
                 DiskRequest::Persist(Persist::TruncateLog { zxid }) => {
                     self.disk.log.retain(|(z, _)| *z <= zxid);
                     let is_there = self.disk.snapshot.iter().chain(&self.disk.log).next_back().map(|(z, _)| *z);
