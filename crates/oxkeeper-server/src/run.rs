@@ -1,6 +1,6 @@
 //! Starts and stops a server.
 
-use crate::admin::{self, ServerInfo};
+use crate::admin::{self, EnsembleInfo, ServerInfo};
 use crate::client::accept::listen;
 use crate::client::io_thread::{IoThread, WAKER};
 use crate::client::throttle::Gate;
@@ -8,13 +8,14 @@ use crate::clock::Clock;
 use crate::core_loop::CoreLoop;
 use crate::disk_thread::{DiskQueue, DiskThread};
 use crate::handover::Handover;
-use crate::options::FileOptions;
+use crate::options::{EdgeOptions, FileOptions};
 use crate::peer::poll_thread::{self, Listeners, PollThread};
 use crate::peer::{PeerOptions, PeerShared, ServerSide};
 use crate::recovery::{self, Loaded};
 use crate::settings::Settings;
 use crate::shared::{CoreEvent, CoreQueue, History, IoHandle, Shared, SharedMode};
 use crate::snapshot_thread::{self, SnapshotJobs};
+use mio::net::TcpListener;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Replica, WatchTable};
 use oxkeeper_storage::{DirLock, Disk, StorageError};
@@ -78,14 +79,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         }
         _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
     };
-    let mut polls = Vec::new();
-    let mut handles = Vec::new();
-    for _ in 0..edge.threads.max(1) {
-        let poll = mio::Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), WAKER)?;
-        handles.push(IoHandle { inbox: Mutex::default(), waker, metrics: Default::default() });
-        polls.push(poll);
-    }
+    let (polls, handles) = io_handles(edge.threads.max(1))?;
     let core: Arc<CoreQueue> = Arc::default();
     let queue = Arc::new(DiskQueue::default());
     let history = Arc::new(History::default());
@@ -102,23 +96,9 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         }
     };
     // After the ports between servers, which may take a while: whoever connects before is refused, and does not wait.
-    let mut listener = match edge.client_address {
-        None => None,
-        Some(address) => Some(listen(address, &edge).map_err(|error| StartError::Listen { address, error })?),
-    };
+    let mut listener = open_client_port(&edge)?;
     let client_address = listener.as_ref().map(|l| l.local_addr()).transpose()?;
-    if let Some(address) = client_address {
-        tracing::info!("binding to port {address}");
-    }
-    let info = ServerInfo {
-        client_port: client_address.map_or(-1, |a| i32::from(a.port())),
-        secure_client_port: -1,
-        data_dir: absolute(&files.dirs.snapshots),
-        data_log_dir: absolute(&files.dirs.logs),
-        listen_backlog: edge.listen_backlog,
-        version: crate::version_text(),
-        ensemble: ensemble.map(|ensemble| ensemble.info),
-    };
+    let info = server_info(client_address, &edge, &files, ensemble.map(|ensemble| ensemble.info));
     let (admin, commands) = channel();
     let (jobs, snapshot_jobs) = channel();
     let seed = options.seed;
@@ -147,32 +127,62 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let disk_thread = {
         let (shared, queue, disk, files) = (shared.clone(), queue.clone(), disk.clone(), files.clone());
         let thread = DiskThread { shared, queue, persister, disk, files };
-        Builder::new().name("disk".into()).spawn(move || thread.run())?
+        spawn("disk", move || thread.run())?
     };
     let snapshot_thread = {
         let shared = shared.clone();
-        Builder::new()
-            .name("snapshot".into())
-            .spawn(move || snapshot_thread::run(shared, disk, files, snapshot_jobs))?
+        spawn("snapshot", move || snapshot_thread::run(shared, disk, files, snapshot_jobs))?
     };
-    let core = {
-        let core = CoreLoop::new(shared.clone(), replica, queue.clone(), SnapshotJobs(jobs));
-        Builder::new().name("core".into()).spawn(move || core.run())?
-    };
-    {
-        let shared = shared.clone();
-        Builder::new().name("admin".into()).spawn(move || admin::run(shared, info, commands))?;
-    }
+    let core = CoreLoop::new(shared.clone(), replica, queue.clone(), SnapshotJobs(jobs));
+    let core = spawn("core", move || core.run())?;
+    let asked = shared.clone();
+    spawn("admin", move || admin::run(asked, info, commands))?;
     let mut io = Vec::new();
     for (index, poll) in polls.into_iter().enumerate() {
         let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
-        io.push(Builder::new().name(format!("io-{index}")).spawn(move || thread.run())?);
+        io.push(spawn(&format!("io-{index}"), move || thread.run())?);
     }
-    let peer_thread = match peer_thread {
-        None => None,
-        Some(thread) => Some(Builder::new().name("peers".into()).spawn(move || thread.run())?),
-    };
+    let peer_thread = peer_thread.map(|thread| spawn("peers", move || thread.run())).transpose()?;
     Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, peer_thread, client_address })
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    Builder::new().name(name.into()).spawn(run)
+}
+
+fn open_client_port(edge: &EdgeOptions) -> Result<Option<TcpListener>, StartError> {
+    let Some(address) = edge.client_address else { return Ok(None) };
+    let listener = listen(address, edge).map_err(|error| StartError::Listen { address, error })?;
+    tracing::info!("binding to port {}", listener.local_addr()?);
+    Ok(Some(listener))
+}
+
+fn server_info(
+    client_address: Option<SocketAddr>,
+    edge: &EdgeOptions,
+    files: &FileOptions,
+    ensemble: Option<EnsembleInfo>,
+) -> ServerInfo {
+    ServerInfo {
+        client_port: client_address.map_or(-1, |a| i32::from(a.port())),
+        secure_client_port: -1,
+        data_dir: absolute(&files.dirs.snapshots),
+        data_log_dir: absolute(&files.dirs.logs),
+        listen_backlog: edge.listen_backlog,
+        version: crate::version_text(),
+        ensemble,
+    }
+}
+
+/// What the threads of connections wait on, and what wakes them.
+fn io_handles(threads: usize) -> io::Result<(Vec<mio::Poll>, Vec<IoHandle>)> {
+    let mut pairs = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        let poll = mio::Poll::new()?;
+        let waker = mio::Waker::new(poll.registry(), WAKER)?;
+        pairs.push((poll, IoHandle { inbox: Mutex::default(), waker, metrics: Default::default() }));
+    }
+    Ok(pairs.into_iter().unzip())
 }
 
 /// Opens the election port and the quorum port. Nothing is accepted before the thread runs.

@@ -44,6 +44,15 @@ struct Reading<'s> {
 /// Memory for the answer to `stmk`: eight bytes behind the word.
 const STMK_MASK_BYTES: usize = 8;
 
+/// One request, its header read.
+struct Request<'b> {
+    xid: Xid,
+    op: OpCode,
+    body: &'b [u8],
+    /// Of the whole frame behind its length.
+    frame_bytes: usize,
+}
+
 impl Connection {
     /// Takes whole requests off the front of `bytes`, as far as that is possible now.
     pub(super) fn take_requests(
@@ -159,61 +168,12 @@ impl Connection {
         }
         match way {
             Route::Read(op) => {
-                if reading.state.is_none() {
-                    let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
-                    reading.state = Some(guard);
-                    self.absorb(shared, drained)?;
-                }
-                let tree_state = reading.state.as_ref().expect("taken above");
-                let figures = reading.figures.get_or_insert_with(|| lock(&shared.io[self.link.thread].metrics.reads));
-                let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
-                let watches = LockedWatches(&shared.watches);
-                let start = out.len();
-                let done = tree_state.read(&shared.options, &caller, &watches, figures, header.xid, op, body, out);
-                if let Some(why) = done.malformed {
-                    tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
-                }
-                let zxid = tree_state.tree.last_processed();
-                self.link.figures.last_zxid.store(zxid.0, Relaxed);
-                reading.reads += 1;
-                shared.io[self.link.thread].metrics.responded(out.len() - start);
-                self.link.figures.answers(op.number(), header.xid.0);
+                let request = Request { xid: header.xid, op, body, frame_bytes: frame.len() };
+                self.read(shared, request, reading, out)?;
             }
             Route::Submit(op) => {
-                let stale = self.is_stale(shared, op, now);
-                if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
-                    bump(&shared.io[self.link.thread].metrics.stale_requests_dropped, 1);
-                    return Err(End::Because(format!(
-                        "its waiting request is stale: {why} (request_throttle_drop_stale)"
-                    )));
-                }
-                if self.is_stalled(shared, op, now) {
-                    return Ok(false);
-                }
-                if stale.is_some() {
-                    bump(&shared.io[self.link.thread].metrics.stale_requests, 1);
-                }
-                if self.is_throttled(shared, op, now) {
-                    if !self.may_take(shared, Class::Here) {
-                        return Ok(false);
-                    }
-                    self.stalled_since = None;
-                    bump(&shared.io[self.link.thread].metrics.throttled_ops, 1);
-                    let zxid = shared.handover.shared().tree.last_processed();
-                    write_error(header.xid, zxid, ErrorCode::ThrottledOp, out);
-                    return Ok(true);
-                }
-                self.stalled_since = None;
-                let large_bytes = self.admit_large(shared, frame.len())?;
-                self.submitted(shared, InCore { xid: header.xid, op: header.op, since: now, large_bytes });
-                scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
-                    conn: self.link.conn,
-                    session: self.session,
-                    xid: header.xid,
-                    op,
-                    body: Bytes::copy_from_slice(body),
-                    auth: self.auth.clone(),
-                })));
+                let request = Request { xid: header.xid, op, body, frame_bytes: frame.len() };
+                return self.submit(shared, scratch, request, now, out);
             }
             Route::Auth => self.authenticate(shared, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, out),
@@ -222,6 +182,84 @@ impl Connection {
                 return Err(End::Because(format!("request type {} is unknown, or not for clients", header.op)));
             }
         }
+        Ok(true)
+    }
+
+    /// Answered here, from the tree as it is.
+    fn read<'s>(
+        &mut self,
+        shared: &'s Shared,
+        request: Request,
+        reading: &mut Reading<'s>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), End> {
+        let Request { xid, op, body, .. } = request;
+        if reading.state.is_none() {
+            let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
+            reading.state = Some(guard);
+            self.absorb(shared, drained)?;
+        }
+        let tree_state = reading.state.as_ref().expect("taken above");
+        let metrics = &shared.io[self.link.thread].metrics;
+        let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
+        let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
+        let watches = LockedWatches(&shared.watches);
+        let start = out.len();
+        let done = tree_state.read(&shared.options, &caller, &watches, figures, xid, op, body, out);
+        if let Some(why) = done.malformed {
+            tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
+        }
+        let zxid = tree_state.tree.last_processed();
+        self.link.figures.last_zxid.store(zxid.0, Relaxed);
+        reading.reads += 1;
+        metrics.responded(out.len() - start);
+        self.link.figures.answers(op.number(), xid.0);
+        Ok(())
+    }
+
+    /// Goes to the core, unless the limits of the server are against it. False when it has to wait.
+    fn submit(
+        &mut self,
+        shared: &Shared,
+        scratch: &mut Scratch,
+        request: Request,
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, End> {
+        let Request { xid, op, body, frame_bytes } = request;
+        let metrics = &shared.io[self.link.thread].metrics;
+        let stale = self.is_stale(shared, op, now);
+        if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
+            bump(&metrics.stale_requests_dropped, 1);
+            return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
+        }
+        if self.is_stalled(shared, op, now) {
+            return Ok(false);
+        }
+        if stale.is_some() {
+            bump(&metrics.stale_requests, 1);
+        }
+        if self.is_throttled(shared, op, now) {
+            if !self.may_take(shared, Class::Here) {
+                return Ok(false);
+            }
+            self.stalled_since = None;
+            bump(&metrics.throttled_ops, 1);
+            let zxid = shared.handover.shared().tree.last_processed();
+            write_error(xid, zxid, ErrorCode::ThrottledOp, out);
+            return Ok(true);
+        }
+        self.stalled_since = None;
+        let large_bytes = self.admit_large(shared, frame_bytes)?;
+        self.submitted(shared, InCore { xid, op: op.number(), since: now, large_bytes });
+        scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
+            conn: self.link.conn,
+            session: self.session,
+            xid,
+            op,
+            body: Bytes::copy_from_slice(body),
+            auth: self.auth.clone(),
+        })));
         Ok(true)
     }
 
