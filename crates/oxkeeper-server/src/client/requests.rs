@@ -186,6 +186,7 @@ impl Connection {
     }
 
     /// Answered here, from the tree as it is.
+    #[inline]
     fn read<'s>(
         &mut self,
         shared: &'s Shared,
@@ -218,6 +219,7 @@ impl Connection {
     }
 
     /// Goes to the core, unless the limits of the server are against it. False when it has to wait.
+    #[inline]
     fn submit(
         &mut self,
         shared: &Shared,
