@@ -30,7 +30,7 @@ pub enum Input {
     /// The connection is gone, whoever closed it. Its session lives on until it expires.
     Disconnected { conn: ConnId },
     /// What the disk has done. After a [`oxkeeper_types::persist::Persist::TruncateLog`] the edge rebuilds the tree from disk
-    /// and answers with [`Input::StateReplaced`] instead of `Persisted::Truncated`.
+    /// and answers with [`Input::StateReplaced`] instead of `Persisted::Truncated`; `Persisted::CannotTruncate` comes here.
     Persisted(Persisted),
     /// Of an ensemble: what happened on the election port and the quorum port. Every packet of a link comes through here, in
     /// order; `Tick`, `Persisted`, `StateReplaced`, `Propose`, `ImageFrozen` and `ConfirmLeadership` never do.

@@ -67,7 +67,7 @@ pub enum Input {
     Persisted(Persisted),
     /// The tree was replaced and is durable: answer to [`oxkeeper_types::persist::Persist::InstallSnapshot`] (log and older
     /// files are gone, the log goes on behind `last`) and to [`oxkeeper_types::persist::Persist::TruncateLog`] (the log was
-    /// cut and the tree rebuilt). In its turn among the answers of the disk, whatever role there is by then.
+    /// cut and the tree rebuilt; `Persisted::CannotTruncate` where it was not). In its turn among the answers of the disk, whatever role there is by then.
     StateReplaced {
         last: Zxid,
     },

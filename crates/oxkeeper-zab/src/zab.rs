@@ -69,10 +69,6 @@ impl Looking {
         Looking { since, begins: Some(begins), early: BTreeMap::new(), strays: BTreeSet::new() }
     }
 
-    fn may_begin(&self, core: &Core) -> bool {
-        !core.disk.is_replacing()
-    }
-
     /// `from` follows us in another round, or does not: its link is closed, so that it looks, too.
     fn on_word(&mut self, from: ServerId, is_astray: bool, out: &mut Vec<Output>) {
         if !is_astray {
@@ -174,7 +170,7 @@ impl Zab {
         match &self.role {
             Role::Looking(looking) => {
                 let early = looking.early.values().map(|early| early.since + self.core.init_time()).min();
-                let begins = looking.begins.filter(|_| looking.may_begin(&self.core));
+                let begins = looking.begins.filter(|_| !self.core.disk.is_replacing());
                 let next = [begins, early, self.core.election.next_deadline()].into_iter().flatten().min();
                 next.unwrap_or(Millis(i64::MAX))
             }
@@ -287,7 +283,7 @@ impl Zab {
     /// If the moment has come. While our history is being replaced, we do not know what to propose.
     fn begin_election(&mut self, now: Millis, out: &mut Vec<Output>) {
         let Role::Looking(looking) = &mut self.role else { return };
-        if looking.begins.is_some_and(|begins| begins <= now) && looking.may_begin(&self.core) {
+        if looking.begins.is_some_and(|begins| begins <= now) && !self.core.disk.is_replacing() {
             looking.begins = None;
             let (last, epoch) = (self.core.history.last_logged(), self.core.epochs.current());
             self.core.election.look(now, last, epoch, out);

@@ -7,8 +7,10 @@ use super::tour::tour;
 use super::{Ensemble, EnsembleError, Layout, during};
 use crate::servers::ServerKind;
 use oxkeeper_client::{Client, CreateMode, Options, call};
+use oxkeeper_storage::log::truncate::remove_durably;
+use oxkeeper_storage::names::{list_logs, list_snapshots};
 use oxkeeper_storage::snapshot::{SnapshotOptions, write_frozen};
-use oxkeeper_storage::{Dirs, RealDisk, RecoverOptions, recover};
+use oxkeeper_storage::{Dirs, RealDisk, RecoverOptions, StorageResult, recover};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,7 +201,7 @@ impl Run {
         let next = self.leader()?;
         let member = self.ensemble.member(leader);
         if back == Back::Kept {
-            begin_with_snapshot(member)?;
+            begin_with_snapshot(member).map_err(|error| EnsembleError::Wrong(error.to_string()))?;
         }
         let said = |member: &Member| [CUT_WORDS, KEPT_WORDS].map(|words| member.times_said(words));
         let before = said(member);
@@ -224,19 +226,14 @@ impl Run {
 }
 
 /// Leaves a stopped member of ours nothing but a snapshot of all that its log holds.
-fn begin_with_snapshot(member: &Member) -> Result<(), EnsembleError> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| EnsembleError::Wrong(format!("{what}: {error}"));
+fn begin_with_snapshot(member: &Member) -> StorageResult<()> {
     let (disk, dirs) = (Arc::new(RealDisk), Dirs::new(&member.data_dir(), None));
-    let mut recovered =
-        recover(disk.clone(), &dirs, &RecoverOptions::default()).map_err(|e| wrong("recovering its state", &e))?;
-    let written = write_frozen(disk, &dirs, &mut recovered.tree, &SnapshotOptions::default())
-        .map_err(|e| wrong("writing a snapshot", &e))?;
-    let entries = std::fs::read_dir(&dirs.snapshots).map_err(|e| wrong("listing its files", &e))?;
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| *path != written.path) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("log.") || name.starts_with("snapshot.") {
-            std::fs::remove_file(&path).map_err(|e| wrong("removing a file", &e))?;
-        }
+    let mut recovered = recover(disk.clone(), &dirs, &RecoverOptions::default())?;
+    let written = write_frozen(disk.clone(), &dirs, &mut recovered.tree, &SnapshotOptions::default())?;
+    let logs = list_logs(&*disk, &dirs.logs)?.into_iter().map(|log| log.path);
+    let snapshots = list_snapshots(&*disk, &dirs.snapshots)?.into_iter().map(|snapshot| snapshot.path);
+    for path in logs.chain(snapshots).filter(|path| *path != written.path) {
+        remove_durably(&*disk, &dirs.snapshots, &path)?;
     }
     Ok(())
 }

@@ -166,15 +166,10 @@ impl Connection {
             write_error(header.xid, Zxid::ZERO, ErrorCode::SessionClosedRequireSaslAuth, out);
             return Err(End::Because("it has not authenticated as enforce.auth.schemes demands".into()));
         }
+        let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
-            Route::Read(op) => {
-                let request = Request { xid: header.xid, op, body, frame_bytes: frame.len() };
-                self.read(shared, request, reading, out)?;
-            }
-            Route::Submit(op) => {
-                let request = Request { xid: header.xid, op, body, frame_bytes: frame.len() };
-                return self.submit(shared, scratch, request, now, out);
-            }
+            Route::Read(op) => self.read(shared, request(op), reading, out)?,
+            Route::Submit(op) => return self.submit(shared, scratch, request(op), now, out),
             Route::Auth => self.authenticate(shared, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, out),
             Route::Refuse => {

@@ -10,6 +10,14 @@ fn leader_info(epoch: i64) -> Packet {
     Packet::LeaderInfo { epoch: Epoch(epoch), protocol_version: LEARNER_PROTOCOL }
 }
 
+/// Server 3 is elected again, and this follower goes through discovery with it; what it does at the end of that.
+fn meet_next_leader(f: &mut Bench, epoch: i64) -> Vec<String> {
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    f.packet(9, leader_info(epoch));
+    f.disk()
+}
+
 fn assert_over(lines: &[String], why: &str) {
     assert!(lines[0].starts_with("close 9: ") && lines[0].contains(why), "{why}: {lines:?}");
     assert_eq!(lines[1], "looking", "{lines:?}");
@@ -172,18 +180,12 @@ fn a_history_that_cannot_be_cut_stays_until_a_snapshot_takes_its_place() {
         // It votes with what it has,
         assert_eq!((f.zab.last_logged(), f.zab.report().election_round), (z(1, 5), round + 1));
         // and tells leaders that they can build upon none of it.
-        f.elect(3);
-        f.step(Input::LeaderConnected { link: LinkId(9) });
-        f.packet(9, leader_info(3));
-        assert_eq!(f.disk(), ["9 ACKEPOCH 1 -1"]);
+        assert_eq!(meet_next_leader(&mut f, 3), ["9 ACKEPOCH 1 -1"]);
         f.packet(9, Packet::Snap { zxid: z(2, 1) });
         assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 2.1"]);
         f.closed(9);
         f.disk();
-        f.elect(3);
-        f.step(Input::LeaderConnected { link: LinkId(9) });
-        f.packet(9, leader_info(4));
-        assert_eq!(f.disk(), ["9 ACKEPOCH 1 2.1"], "that is a history again");
+        assert_eq!(meet_next_leader(&mut f, 4), ["9 ACKEPOCH 1 2.1"], "that is a history again");
     }
 }
 
@@ -194,10 +196,7 @@ fn a_history_that_cannot_be_cut_takes_neither_diff_nor_trunc() {
         f.packet(9, Packet::Trunc { zxid: z(1, 2) });
         f.forget_disk();
         f.step(Input::Persisted(Persisted::CannotTruncate { last: z(1, 5) }));
-        f.elect(3);
-        f.step(Input::LeaderConnected { link: LinkId(9) });
-        f.packet(9, leader_info(3));
-        f.disk();
+        meet_next_leader(&mut f, 3);
         let lines = f.packet(9, packet);
         assert!(lines[0].starts_with("close 9: Misbehaved"), "{lines:?}");
     }
@@ -209,10 +208,7 @@ fn what_is_committed_here_is_never_taken_back() {
     for packet in [Packet::Trunc { zxid: z(1, 2) }, Packet::Snap { zxid: z(1, 2) }] {
         let mut f = Bench::following(1, 3);
         f.closed(9);
-        f.elect(3);
-        f.step(Input::LeaderConnected { link: LinkId(9) });
-        f.packet(9, leader_info(3));
-        f.disk();
+        meet_next_leader(&mut f, 3);
         assert_over(&f.packet(9, packet), "everything through 0x100000003, which is committed");
     }
 }
