@@ -5,6 +5,7 @@
 
 mod block_buffer;
 pub mod format;
+mod order;
 pub mod reader;
 pub mod replay;
 pub mod truncate;

@@ -4,12 +4,12 @@
 //! reader for learner sync waits there, a tool prints it. Must not change files.
 
 use super::format::{self, HEADER_BYTES, RECORD_HEAD_BYTES, record_bytes};
-use super::replay::{comes_next, hides_hole};
+use super::order::{comes_next, hides_hole, repeats_zxid};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
 use crate::names::{LogFile, SnapshotFile, list_logs, logs_from};
 use bytes::Bytes;
-use oxkeeper_types::Zxid;
+use oxkeeper_types::{OpCode, Zxid};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +33,10 @@ impl RawRecord {
     /// Where the next record starts.
     pub fn end(&self) -> u64 {
         self.offset + record_bytes(self.body.len()) as u64
+    }
+    /// Whether it is a refused write, which changes nothing.
+    pub fn is_error(&self) -> bool {
+        format::body_type(&self.body) == OpCode::Error.number()
     }
 }
 
@@ -314,7 +318,9 @@ impl LogReader {
             }
             let Some((_, reader)) = &mut self.current else { unreachable!("opened above") };
             match reader.read_next()? {
+                // What an older file holds as well, and refused writes that are no part of the history.
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
+                Next::Record(record) if repeats_zxid(self.last.unwrap_or(Zxid(i64::MIN)), &record) => {}
                 Next::Record(record) => {
                     // Only transactions that are wanted, or the one before them, make a hidden hole matter.
                     let is_hole = |last: Zxid| {
@@ -365,7 +371,7 @@ impl LogReader {
     fn open_next(&mut self) -> StorageResult<bool> {
         if self.files.is_empty() {
             // Before the very first file, or after a file whose header was not written yet.
-            let from = self.last.map_or(self.from, |last| Zxid(last.0 + 1));
+            let from = self.last.map_or(self.from, |last| Zxid(last.0.saturating_add(1)));
             self.files = logs_from(&list_logs(&*self.disk, &self.dir)?, from).iter().rev().cloned().collect();
         }
         while let Some(file) = self.files.pop() {

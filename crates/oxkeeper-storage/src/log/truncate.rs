@@ -4,8 +4,8 @@
 //! history. The reference cuts first and syncs nothing (DK030, BG029, BG030).
 
 use super::format::HEADER_BYTES;
+use super::order::{comes_next, hides_hole, repeats_zxid};
 use super::reader::{LogFileReader, Next, Opened, Stop};
-use super::replay::{comes_next, hides_hole};
 use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
 use crate::names::{Dirs, LogFile, SnapshotFile, list_logs, list_snapshots, logs_from};
@@ -57,7 +57,7 @@ fn leads_to(disk: &dyn Disk, dirs: &Dirs, snapshots: &[SnapshotFile], zxid: Zxid
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         loop {
             match reader.read_next()? {
-                Next::Record(record) if record.zxid <= last => {}
+                Next::Record(record) if record.zxid <= last || repeats_zxid(last, &record) => {}
                 Next::Record(record) if !comes_next(last, record.zxid) || hides_hole(last, record.zxid, &zxids) => {
                     return Ok(last == zxid);
                 }
