@@ -201,3 +201,47 @@ fn other_transactions_under_the_zxid_before_are_damage() {
     server.disk.damage(&log, |bytes| format::write_record(bytes, &body));
     assert!(server.recover().unwrap_err().to_string().contains("expected a transaction after 0x2, got 0x2"));
 }
+
+impl Server {
+    /// The transactions `zxids` once more behind all that was logged, in the last file or in one of their own, as the reference
+    /// writes them.
+    fn log_again(&mut self, zxids: &[i64], in_own_file: bool) {
+        self.persister.close().unwrap();
+        let logs = list_logs(&self.disk, &self.dirs.logs).unwrap();
+        let mut reader = LogReader::open(Arc::new(self.disk.clone()), &self.dirs.logs, Zxid(zxids[0])).unwrap();
+        let mut records = Vec::new();
+        for zxid in zxids {
+            let record = reader.read_next().unwrap().unwrap();
+            assert_eq!(record.zxid.0, *zxid);
+            format::write_record(&mut records, &record.body);
+        }
+        if in_own_file {
+            let file = self.disk.create(&self.dirs.log_path(Zxid(zxids[0]))).unwrap();
+            file.write_at(0, &[&format::header()[..], &records].concat()).unwrap();
+            file.sync_data().unwrap();
+        } else {
+            self.disk.damage(&logs.last().unwrap().path, |bytes| bytes.extend_from_slice(&records));
+        }
+    }
+}
+
+#[test]
+fn transactions_that_stand_in_the_log_twice_are_read_once_and_reported() {
+    for (again, in_own_file) in
+        [(&[5][..], false), (&[3, 4, 5], false), (&[3, 4, 5], true), (&[2, 3], false), (&[4], true)]
+    {
+        let mut server = Server::at(0);
+        (1..=5).for_each(|zxid| server.create(zxid));
+        server.log_again(again, in_own_file);
+        let state = server.recover().unwrap();
+        assert_eq!((state.last, state.tree.digest()), (Zxid(5), server.tree.digest()));
+        let found = state.report.log.copies.as_ref().map(|copies| (copies.zxid.0, copies.count));
+        assert_eq!(found, Some((again[0], again.len() as u64)));
+        assert_eq!(server.read_from(1), [1, 2, 3, 4, 5]);
+        server.create(6);
+        assert_eq!(server.recover().unwrap().last, Zxid(6));
+        assert_eq!(server.read_from(2), [2, 3, 4, 5, 6]);
+        assert!(truncate_history(&server.disk, &server.dirs, Zxid(4)).unwrap().is_some());
+        assert_eq!((server.recover().unwrap().last, server.read_from(1)), (Zxid(4), vec![1, 2, 3, 4]));
+    }
+}

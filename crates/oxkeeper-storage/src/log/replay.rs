@@ -3,6 +3,7 @@
 //! Owns the rules on tails and holes; [`crate::recover`] brings the tree. The failure rules of the design: a record that a
 //! crash cut short at the end of the last file is cut off and reported; damage anywhere else stops the start.
 
+use super::again::Again;
 use super::order::{comes_next, hides_hole, is_next_number, repeats_zxid};
 use super::reader::{LogFileReader, Next, Opened, RawRecord, Stop};
 use super::truncate::{cut, remove_durably};
@@ -31,11 +32,13 @@ pub struct LogReport {
     pub removed: Vec<PathBuf>,
     /// The first transaction of the log that does not follow the snapshot (DK095).
     pub gap: Option<Gap>,
-    /// Refused writes that have no zxid of their own; they were skipped.
+    /// Refused writes that have no zxid of their own ([`repeats_zxid`]); they were skipped.
     pub repeated: Option<Repeated>,
+    /// Transactions that stood in the log already ([`Again`]); they were skipped.
+    pub copies: Option<Repeated>,
 }
 
-/// Refused writes under the zxid of another transaction, see [`repeats_zxid`].
+/// Records under the zxid of an earlier one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Repeated {
     /// Where the first of them stands.
@@ -88,7 +91,7 @@ pub fn replay_log(
     let all = remove_without_records(disk, dir, list_logs(disk, dir)?, &mut report)?;
     let from = Zxid(after.0.saturating_add(1));
     let files = logs_from(&all, from);
-    let (mut last, mut saw_after) = (after, after == Zxid::ZERO);
+    let (mut last, mut saw_after, mut again) = (after, after == Zxid::ZERO, Again::default());
     for (index, file) in files.iter().enumerate() {
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         report.files.push(file.path.clone());
@@ -97,7 +100,13 @@ pub fn replay_log(
                 Next::Record(record) => record,
                 Next::Stop(stop) => break stop,
             };
-            if is_repeated(after, &record, &mut report, &file.path) {
+            if is_repeated(after, &record, &report) {
+                note(&mut report.repeated, &file.path, &record);
+                continue;
+            }
+            let is_older = report.last_logged.is_some_and(|last| record.zxid <= last);
+            if is_older && again.has(disk, &files[..=index], &record)? {
+                note(&mut report.copies, &file.path, &record);
                 continue;
             }
             check_order(&file.path, &record, &mut report)?;
@@ -171,18 +180,18 @@ fn remove_without_records(
     Ok(kept)
 }
 
-/// Whether a record is to be skipped as [`repeats_zxid`] says, and then notes it.
-fn is_repeated(after: Zxid, record: &RawRecord, report: &mut LogReport, path: &Path) -> bool {
-    let repeats = match report.last_logged {
+/// Whether a record is to be skipped as [`repeats_zxid`] says.
+fn is_repeated(after: Zxid, record: &RawRecord, report: &LogReport) -> bool {
+    match report.last_logged {
         Some(last) => repeats_zxid(last, record),
         // The first of a file may be the transaction `after` itself.
         None => record.zxid > after && repeats_zxid(after, record),
-    };
-    if repeats {
-        let (path, offset, zxid) = (path.to_path_buf(), record.offset, record.zxid);
-        report.repeated.get_or_insert(Repeated { path, offset, zxid, count: 0 }).count += 1;
     }
-    repeats
+}
+
+fn note(skipped: &mut Option<Repeated>, path: &Path, record: &RawRecord) {
+    let (path, offset, zxid) = (path.to_path_buf(), record.offset, record.zxid);
+    skipped.get_or_insert(Repeated { path, offset, zxid, count: 0 }).count += 1;
 }
 
 /// The reference only warns when it writes a zxid that is not larger, and applies it again when it reads it back.
