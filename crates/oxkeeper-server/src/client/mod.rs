@@ -2,9 +2,11 @@
 
 pub mod accept;
 pub mod admission;
+pub mod command;
 pub mod connection;
 pub mod io_thread;
 pub mod link;
 pub mod order;
+pub mod port;
 mod requests;
 pub mod throttle;
