@@ -2,9 +2,8 @@
 //!
 //! Must not know how an answer looks; [`crate::admin`] does.
 
-use crate::client::command::Command;
 use crate::client::link::Link;
-use crate::client::port::ClientPort;
+use crate::client::port::{ClientPort, Command};
 use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::lock::lock;
 use crate::metrics::{Metrics, SummaryView};
@@ -223,7 +222,7 @@ impl Reporter {
 
     /// Sends the answer to a command.
     pub fn answer(&self, command: Command, text: &str) {
-        command.answer(&self.port.io, text);
+        self.port.answer(command, text);
     }
 }
 

@@ -5,7 +5,7 @@ mod mntr;
 mod names;
 mod text;
 
-use crate::client::command::Command;
+use crate::client::port::Command;
 use crate::report::Reporter;
 use oxkeeper_config::EnsembleConfig;
 use oxkeeper_proto::frame::FourLetterWord;

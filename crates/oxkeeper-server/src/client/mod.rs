@@ -2,7 +2,6 @@
 
 pub mod accept;
 pub mod admission;
-pub mod command;
 pub mod connection;
 pub mod io_thread;
 pub mod link;

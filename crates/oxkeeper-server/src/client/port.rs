@@ -1,8 +1,7 @@
 //! What the threads of the client port share, and how others reach them.
 
 use super::admission::Admission;
-use super::command::Command;
-use super::link::Link;
+use super::link::{Link, Notice};
 use super::throttle::Gate;
 use crate::core_queue::CoreQueue;
 use crate::lock::lock;
@@ -10,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::options::EdgeOptions;
 use crate::serving::Serving;
 use hashbrown::HashMap;
+use oxkeeper_proto::frame::FourLetterWord;
 use oxkeeper_types::ConnId;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::AtomicUsize;
@@ -60,6 +60,14 @@ impl IoHandle {
     }
 }
 
+/// A four-letter word on a fresh connection, on its way to the thread that answers it.
+pub struct Command {
+    pub link: Arc<Link>,
+    pub word: FourLetterWord,
+    /// The eight bytes behind `stmk`.
+    pub mask: Option<i64>,
+}
+
 /// The client port.
 pub struct ClientPort {
     pub serving: Arc<Serving>,
@@ -101,6 +109,18 @@ impl ClientPort {
             links: Mutex::default(),
             outstanding: AtomicUsize::new(0),
             large_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Sends the whole answer to a command, and closes the connection behind it.
+    pub fn answer(&self, command: Command, text: &str) {
+        let link = command.link;
+        let newly = link.outbox.put(|waiting| {
+            waiting.bytes.extend_from_slice(text.as_bytes());
+            waiting.notices.push(Notice::Done);
+        });
+        if newly {
+            self.io[link.thread].tell(&mut vec![link.conn]);
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What a connection does with its bytes: four-letter words, the handshake, and each kind of request.
 
-use super::command::Command;
 use super::connection::{Connection, Phase};
 use super::io_thread::Scratch;
 use super::order::{Class, InCore};
-use super::port::ClientPort;
+use super::port::{ClientPort, Command};
 use crate::core_queue::CoreEvent;
 use crate::lock::lock;
 use crate::metrics::bump;
