@@ -40,6 +40,8 @@ pub struct Story {
     before: fn(&Path) -> Told,
     script: fn(&mut Teller) -> Told,
     after: fn(&Path) -> Told,
+    /// Releases that read it beside the one that we are compatible with.
+    readers: &'static [&'static str],
 }
 
 type Told = Result<(), String>;
@@ -64,6 +66,7 @@ pub const ALL: &[Story] = &[
         before: NOTHING,
         script: unreadable_writes,
         after: NOTHING,
+        readers: &[],
     },
     Story {
         name: "a_hundred_creates_across_the_end_of_the_counter",
@@ -73,15 +76,24 @@ pub const ALL: &[Story] = &[
         before: snapshot_before_the_end,
         script: hundred_creates,
         after: NOTHING,
+        readers: &[],
     },
     Story {
         name: "every_kind_of_write",
         why: "each release has its own records",
-        writers: OLD_RELEASES,
+        // A server of 3.4 that ends early has no snapshot yet: below.
+        writers: &[
+            By::Release("3.5.10"),
+            By::Release("3.6.4"),
+            By::Release("3.7.2"),
+            By::Release("3.8.4"),
+            By::Release("3.9.5"),
+        ],
         extra: &[],
         before: NOTHING,
         script: every_write,
         after: NOTHING,
+        readers: &[],
     },
     Story {
         name: "every_kind_of_write_without_digests_and_paths_of_closed_sessions",
@@ -91,6 +103,7 @@ pub const ALL: &[Story] = &[
         before: NOTHING,
         script: every_write,
         after: NOTHING,
+        readers: &[],
     },
     Story {
         name: "nodes_with_a_time_to_live_as_3_5_3_marked_them",
@@ -100,6 +113,7 @@ pub const ALL: &[Story] = &[
         before: NOTHING,
         script: every_write,
         after: NOTHING,
+        readers: &[],
     },
     Story {
         name: "a_log_without_its_snapshot",
@@ -109,6 +123,17 @@ pub const ALL: &[Story] = &[
         before: NOTHING,
         script: every_write,
         after: remove_snapshots,
+        readers: &[],
+    },
+    Story {
+        name: "older_releases_read_what_we_leave",
+        why: "they ignore what stands behind what they expect",
+        writers: &[By::Candidate],
+        extra: &[],
+        before: NOTHING,
+        script: every_write,
+        after: NOTHING,
+        readers: &["3.6.4", "3.8.4"],
     },
     Story {
         name: "transactions_that_stand_in_the_log_twice",
@@ -118,6 +143,7 @@ pub const ALL: &[Story] = &[
         before: NOTHING,
         script: hundred_creates,
         after: repeat_the_last,
+        readers: &[],
     },
 ];
 
@@ -142,17 +168,32 @@ pub fn play(story: &Story, writer: By, judge: &ServerKind, candidate: &ServerKin
     let left = server.keep_files();
     let told = (story.after)(&left.join("data"));
     let directories = Directories::copied_from(left).map_err(|e| e.to_string())?;
-    told?;
-    let read = |kind: &ServerKind, dir: &Path| open(kind, &config, dir, &[]).map_err(|lines| lines.join("\n"));
-    let opened = read(judge, &directories.writer).and_then(|j| Ok((j, read(candidate, &directories.other)?)));
-    let lines = match &opened {
-        Ok((theirs, ours)) => dump::differences((&judge.name(), &theirs.tree), (&candidate.name(), &ours.tree)),
-        Err(why) => vec![why.clone()],
-    };
-    match opened {
-        Ok((theirs, _)) if lines.is_empty() => Ok(format!("{} nodes", theirs.tree.len())),
-        _ => Err(format!("{}\n  files as the kill left them: {}", lines.join("\n"), directories.keep())),
+    match told.and_then(|()| compare(story, &config, &directories, judge, candidate)) {
+        Ok(nodes) => Ok(format!("{nodes} nodes")),
+        Err(why) => Err(format!("{why}\n  files as the kill left them: {}", directories.keep())),
     }
+}
+
+/// How many nodes all readers see, the same.
+fn compare(
+    story: &Story,
+    config: &ServerConfig,
+    directories: &Directories,
+    judge: &ServerKind,
+    candidate: &ServerKind,
+) -> Result<usize, String> {
+    let read = |kind: &ServerKind, dir: &Path| open(kind, config, dir, &[]).map_err(|lines| lines.join("\n"));
+    let ours = read(candidate, &directories.other)?.tree;
+    // Each on what the one before has left.
+    let others = story.readers.iter().map(|version| ServerKind::parse(&format!("java:{version}")));
+    for kind in others.chain([judge.clone()]) {
+        let theirs = read(&kind, &directories.writer)?.tree;
+        let lines = dump::differences((&kind.name(), &theirs), (&candidate.name(), &ours));
+        if !lines.is_empty() {
+            return Err(lines.join("\n"));
+        }
+    }
+    Ok(ours.len())
 }
 
 /// Plays a script: one session, taken up again whenever its connection has ended.
@@ -200,12 +241,7 @@ impl Teller {
     }
 
     fn done(&mut self, request: Request) -> Told {
-        let answer = match self.ask(&request)? {
-            // Releases before 3.5 close the connection behind the answer to an operation that they do not know.
-            None => self.ask(&request)?,
-            answer => answer,
-        };
-        match answer {
+        match self.ask(&request)? {
             Some(0) => Ok(()),
             other => Err(format!("{request:?} is answered with {other:?}")),
         }
@@ -237,7 +273,7 @@ fn set(path: &str, data: Data, version: i32) -> Request {
 }
 
 /// Writes that end too early or lack what they must have.
-fn unreadable() -> Vec<Request> {
+fn unreadable(minor: u32) -> Vec<Request> {
     let body = |write: &dyn Fn(&mut Writer)| {
         let mut bytes = Vec::new();
         write(&mut Writer::new(&mut bytes));
@@ -251,7 +287,7 @@ fn unreadable() -> Vec<Request> {
         acl: AclArg(None),
         flags: 0,
     };
-    vec![
+    let mut requests = vec![
         Request::Multi { op: OpCode::Multi, parts: vec![Part::of(null_acl)] },
         raw(
             OpCode::SetData,
@@ -279,20 +315,25 @@ fn unreadable() -> Vec<Request> {
             }),
         ),
         raw(OpCode::Reconfig, Data(Some(Vec::new()))),
-    ]
+    ];
+    // Releases before 3.5 have no such operations, and close the connection.
+    requests.retain(|request| {
+        minor >= 5 || ![OpCode::CreateTtl, OpCode::Reconfig].map(OpCode::number).contains(&request.number())
+    });
+    requests
 }
 
 fn unreadable_writes(teller: &mut Teller) -> Told {
     teller.done(create("/a"))?;
-    for (n, request) in unreadable().into_iter().enumerate() {
+    for (n, request) in unreadable(teller.minor).into_iter().enumerate() {
         teller.refused(request)?;
         teller.done(create(&format!("/behind-{n}")))?;
     }
     // Several under one zxid; then as the first transaction of a start, whose session is none.
     for round in 0..2 {
-        unreadable().into_iter().try_for_each(|request| teller.refused(request))?;
+        unreadable(teller.minor).into_iter().try_for_each(|request| teller.refused(request))?;
         teller.restart()?;
-        unreadable().into_iter().take(2).try_for_each(|request| teller.refused(request))?;
+        unreadable(teller.minor).into_iter().take(2).try_for_each(|request| teller.refused(request))?;
         teller.done(create(&format!("/round-{round}")))?;
     }
     Ok(())

@@ -52,11 +52,6 @@ pub fn body_zxid(body: &[u8]) -> Zxid {
     Zxid(i64::from_be_bytes(body[12..20].try_into().expect("8 bytes")))
 }
 
-/// The type of the transaction in a body: the last four bytes of its header.
-pub fn body_type(body: &[u8]) -> i32 {
-    i32::from_be_bytes(body[28..32].try_into().expect("4 bytes"))
-}
-
 /// The size that a file is extended to before `end` is written up to; `allocated` where it is large enough already.
 pub fn padded_size(end: u64, allocated: u64, step: u64) -> u64 {
     if step == 0 || end + PADDING_MARGIN < allocated {

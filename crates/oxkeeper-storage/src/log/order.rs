@@ -3,6 +3,7 @@
 //! Owns the rules on zxids that every reader of history shares: recovery, learners' histories, and cuts. Must not read files.
 
 use super::reader::RawRecord;
+use oxkeeper_proto::txn::is_refusal;
 use oxkeeper_types::Zxid;
 
 /// Whether nothing can lie between two transactions: the next number, also where a server on its own counts across the end of
@@ -30,5 +31,5 @@ pub(super) fn hides_hole(last: Zxid, next: Zxid, snapshots: &[Zxid]) -> bool {
 pub(super) fn repeats_zxid(last: Zxid, record: &RawRecord) -> bool {
     let zxid = record.zxid;
     let is_before_the_first = zxid.counter() == 0 && zxid.epoch() > last.epoch() && !is_next_number(last, zxid);
-    record.is_error() && (zxid == last || is_before_the_first)
+    is_refusal(&record.body) && (zxid == last || is_before_the_first)
 }

@@ -9,7 +9,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
 use crate::names::{LogFile, SnapshotFile, list_logs, logs_from};
 use bytes::Bytes;
-use oxkeeper_types::{OpCode, Zxid};
+use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,10 +33,6 @@ impl RawRecord {
     /// Where the next record starts.
     pub fn end(&self) -> u64 {
         self.offset + record_bytes(self.body.len()) as u64
-    }
-    /// Whether it is a refused write, which changes nothing.
-    pub fn is_error(&self) -> bool {
-        format::body_type(&self.body) == OpCode::Error.number()
     }
 }
 

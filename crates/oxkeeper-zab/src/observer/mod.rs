@@ -8,7 +8,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
 use crate::core::Core;
-use crate::follower::SyncedHistory;
+use crate::follower::{SyncedHistory, repeats_zxid};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
 use crate::output::Output;
@@ -45,6 +45,9 @@ impl Inform {
         match packet {
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } => {
                 let last = core.history.last_logged();
+                if repeats_zxid(zxid, &txn, last) {
+                    return Ok(());
+                }
                 if !zxid.follows(last) || zxid.counter() == 0 {
                     return Err(Misbehaved::Gap { last, got: zxid });
                 }
