@@ -4,6 +4,7 @@ use super::learner_listener::Stage;
 use super::{PeerShared, history_reader, learner_dial};
 use crate::client::link::bump;
 use crate::clock::Clock;
+use crate::seed::{self, Dice};
 use crate::shared::{CoreEvent, lock};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
@@ -27,6 +28,7 @@ pub struct Peers {
     looking: bool,
     /// A leader was followed before.
     dialled_before: bool,
+    dice: Dice,
     clock: Clock,
 }
 
@@ -39,6 +41,7 @@ impl Peers {
             looking_since: Instant::now(),
             looking: true,
             dialled_before: false,
+            dice: Dice(seed::from_system()),
             clock,
         }
     }
@@ -114,7 +117,8 @@ impl Peers {
     fn dial(&mut self, leader: ServerId) {
         let options = &self.shared.options;
         let again = options.is_observer && std::mem::replace(&mut self.dialled_before, true);
-        let pause = if again { options.observer_reconnect_delay } else { Duration::ZERO };
+        // A random part of it, so that not all observers dial at one moment (reference `Observer.waitForReconnectDelay`).
+        let pause = if again { options.observer_reconnect_delay.mul_f64(self.dice.throw()) } else { Duration::ZERO };
         learner_dial::begin(&self.shared, leader, pause);
     }
 
