@@ -69,6 +69,17 @@ fn an_epoch_below_the_promise_ends_the_role() {
 }
 
 #[test]
+fn an_epoch_near_the_end_is_not_promised() {
+    for epoch in [0x7fff_ffff, 0x7fff_0000] {
+        let mut f = Bench::new(1, durable(3));
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        assert_over(&f.packet(9, leader_info(epoch)), "close to the last one there is");
+        assert_eq!(f.zab.report().accepted_epoch, Epoch(1));
+    }
+}
+
+#[test]
 fn a_leader_that_cannot_be_reached_ends_the_role() {
     let mut f = Bench::new(1, durable(3));
     f.elect(3);
