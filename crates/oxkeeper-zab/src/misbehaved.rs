@@ -30,6 +30,8 @@ pub(crate) enum Misbehaved {
     TruncAway { wanted: Zxid, got: Zxid },
     /// A proposal that does not follow the last one (ZOOKEEPER-4925, QP077).
     Gap { last: Zxid, got: Zxid },
+    /// A proposal or a snapshot of an epoch that is not its own yet.
+    LaterEpoch { agreed: Epoch, got: Zxid },
     /// COMMIT of something else than the oldest proposal (QP086; reference: exit code 12).
     CommitMismatch { oldest: Option<Zxid>, got: Zxid },
 
@@ -102,6 +104,9 @@ impl fmt::Display for Misbehaved {
                 write!(f, "expected TRUNC to a transaction of our log, got {wanted}; the log ends at {got} now")
             }
             Misbehaved::Gap { last, got } => write!(f, "expected a proposal that follows {last}, got {got}"),
+            Misbehaved::LaterEpoch { agreed, got } => {
+                write!(f, "expected transactions of epochs through {}, which the leader leads in, got {got}", agreed.0)
+            }
             Misbehaved::CommitMismatch { oldest: Some(oldest), got } => {
                 write!(f, "expected COMMIT of the oldest proposal, {oldest}, got COMMIT of {got}")
             }

@@ -130,6 +130,37 @@ fn a_snapshot_replaces_everything_and_holds_back_what_comes_behind_it() {
 }
 
 #[test]
+fn while_a_history_is_put_in_place_no_other_may_be_announced() {
+    let first = [Packet::Snap { zxid: z(1, 8) }, Packet::Trunc { zxid: z(1, 2) }];
+    let then = [Packet::Snap { zxid: z(1, 9) }, Packet::Trunc { zxid: z(1, 1) }, Packet::Diff { zxid: z(1, 8) }];
+    for announced in &first {
+        for (other, installing) in then.iter().flat_map(|other| [(other, false), (other, true)]) {
+            let mut f = Bench::discovered(1, 3);
+            f.packet(9, announced.clone());
+            if installing && matches!(announced, Packet::Snap { .. }) {
+                f.step(Input::SnapshotReceived { link: LinkId(9) });
+            }
+            assert_over(&f.packet(9, other.clone()), "behind the history that was announced");
+            // The stream behind it is nobody's.
+            assert!(f.step(Input::SnapshotReceived { link: LinkId(9) }).is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_later_epoch_than_the_leader_s_is_taken() {
+    let mut f = Bench::discovered(1, 3);
+    assert_over(&f.packet(9, Packet::Snap { zxid: z(3, 1) }), "epochs through 2");
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut f = Bench::following(1, 3);
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut o = Bench::following(4, 3);
+    assert_over(&o.packet(9, Packet::Inform { zxid: z(3, 1), txn: txn() }), "epochs through 2");
+}
+
+#[test]
 fn a_log_that_cannot_be_cut_where_the_leader_says_ends_the_role() {
     // BG029: it ends before, and the leader has to look at it again.
     let mut f = Bench::discovered(1, 5);
