@@ -51,7 +51,7 @@ impl Broadcast {
         match packet {
             Packet::Proposal { zxid, txn } if repeats_zxid(zxid, &txn, core.history.last_logged()) => {}
             Packet::Proposal { zxid, txn } => {
-                check_follows(zxid, core.history.last_logged())?;
+                check_follows(zxid, core.history.last_logged(), self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 self.pending.push_back(zxid);
             }

@@ -8,7 +8,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
 use crate::core::Core;
-use crate::follower::{SyncedHistory, repeats_zxid};
+use crate::follower::{SyncedHistory, check_follows, repeats_zxid};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
 use crate::output::Output;
@@ -48,9 +48,7 @@ impl Inform {
                 if repeats_zxid(zxid, &txn, last) {
                     return Ok(());
                 }
-                if !zxid.follows(last) || zxid.counter() == 0 {
-                    return Err(Misbehaved::Gap { last, got: zxid });
-                }
+                check_follows(zxid, last, self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 core.deliver(zxid, out);
                 Ok(())
