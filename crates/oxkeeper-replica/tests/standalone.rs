@@ -255,3 +255,17 @@ fn snapshots_are_asked_for_by_count_and_one_at_a_time() {
     let started = s.replica.report().counters.snapshots_started;
     assert!((9..=18).contains(&started), "{started} snapshots for 100 transactions");
 }
+
+#[test]
+fn a_clock_that_steps_back_over_a_restart_gives_no_session_away() {
+    let mut s = server();
+    let clients = [s.client(), s.client(), s.client()];
+    let before: Vec<SessionId> = clients.iter().map(|conn| s.session(*conn)).collect();
+    // The first one of this start would be the second one of the last.
+    s.now.wall = Millis(s.now.wall.0 - 3_600_000);
+    let earlier = s.restart();
+    assert!(before.iter().all(|old| earlier.0 > old.0), "{earlier:?} after {before:?}");
+    s.now.wall = Millis(s.now.wall.0 + 7_200_000);
+    let later = s.restart();
+    assert!(later.0 > earlier.0 + 1, "with a clock that goes on, ids follow the clock: {later:?} after {earlier:?}");
+}

@@ -522,7 +522,10 @@ fn a_request_that_waits_longer_than_its_sessions_timeout_is_dropped_if_that_is_w
 
 #[test]
 fn who_has_not_authenticated_as_demanded_is_told_and_closed() {
-    for lines in ["enforce.auth.enabled=true\nenforce.auth.schemes=digest", "sessionRequireClientSASLAuth=true"] {
+    for lines in [
+        "enforce.auth.enabled=true\nenforce.auth.schemes=digest",
+        "sessionRequireClientSASLAuth=true\nauthProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+    ] {
         let server = TestServer::start(lines);
         let mut client = server.client();
         let reply = client.call(&get(1, "/", false));

@@ -67,8 +67,12 @@ pub fn authenticate(
             None | Some([]) => AuthVerdict::Accepted,
             Some(name) => {
                 let name = String::from_utf8_lossy(name);
-                let ours = options.ensemble_names.iter().any(|n| *n == name);
-                if ours { AuthVerdict::Accepted } else { AuthVerdict::CloseWithoutReply }
+                let names = &options.ensemble_names;
+                if names.is_empty() || names.iter().any(|n| *n == name) {
+                    AuthVerdict::Accepted
+                } else {
+                    AuthVerdict::CloseWithoutReply
+                }
             }
         },
     }

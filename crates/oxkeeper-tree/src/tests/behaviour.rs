@@ -194,8 +194,9 @@ fn quota_usage_follows_without_touching_the_stat() {
     assert_eq!(story.text(stats), "count=2,bytes=1");
     assert_eq!(story.tree.node(stats).unwrap().stat_persisted(), stat);
     let quota = story.tree.quota_for("/a/b/any/where").unwrap();
-    assert_eq!((quota.prefix.as_str(), quota.limits.count(), quota.limits.bytes_hard_limit()), ("/a", 2, 100));
-    assert_eq!((quota.usage.count(), quota.limits.count_hard_limit(), quota.limits.bytes()), (2, 9, -1));
+    let (limits, usage) = (quota.limits.unwrap(), quota.usage.unwrap());
+    assert_eq!((quota.prefix.as_str(), limits.count(), limits.bytes_hard_limit()), ("/a", 2, 100));
+    assert_eq!((usage.count(), limits.count_hard_limit(), limits.bytes()), (2, 9, -1));
     assert_eq!(story.tree.quota_for("/ab"), None);
     story.delete("/zookeeper/quota/a/zookeeper_limits");
     assert_eq!(story.tree.quota_for("/a/b"), None);
