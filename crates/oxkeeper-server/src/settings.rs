@@ -103,7 +103,7 @@ fn replica(config: &Config, seed: u64) -> Options {
         enforce_quota: tree.enforce_quota,
         skip_acl: tree.skip_acl,
         // A server on its own has nobody to ask (reference: the processors of followers, observers and leaders do it).
-        eager_acl_check: config.ensemble.is_some() && config.storage.eager_acl_check,
+        eager_acl_check: config.ensemble.is_some() && config.tree.eager_acl_check,
         reconfig_enabled: config.reconfig_enabled,
         snap_count: storage.snap_count.into(),
         snap_size_limit_bytes: storage.snap_size_limit_bytes,
@@ -113,12 +113,12 @@ fn replica(config: &Config, seed: u64) -> Options {
         read_only_enabled: config.client.read_only_mode,
         leader_serves: config.ensemble.as_ref().is_none_or(|ensemble| ensemble.leader_serves),
         record_bytes_max: config.client.record_bytes_max as usize,
-        auth: auth(&config.security, config),
+        auth: auth(&config.security),
         seed,
     }
 }
 
-fn auth(security: &Security, config: &Config) -> AuthOptions {
+fn auth(security: &Security) -> AuthOptions {
     let mut enforced = security.enforced_schemes.clone().unwrap_or_default();
     if security.session_requires_sasl && !enforced.iter().any(|s| s == "sasl") {
         enforced.push("sasl".into());

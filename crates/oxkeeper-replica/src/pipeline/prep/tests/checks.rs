@@ -330,6 +330,9 @@ fn a_limit_that_is_no_pairs_of_numbers_refuses_what_it_would_judge() {
         assert_eq!(refusal(&mut s, OpCode::Create, node("/q/3", None)), MarshallingError, "{text:?}");
         assert_eq!(refusal(&mut s, OpCode::SetData, set_data("/q/1", b"data", 99)), MarshallingError, "{text:?}");
         assert_eq!(s.run(OpCode::Delete, delete("/q/none", -1)).refused, Some(NoNode), "deletes are not judged");
+        let create = CreateRequest { path: "/q/3".into(), data: None, acl: Some(open_acl()), flags: 0 };
+        let multi = [MultiOp::Create { op: OpCode::Create, request: create }];
+        assert_eq!(refusal(&mut s, OpCode::Multi, |w| write_multi(&multi, w)), MarshallingError, "a multi as a whole");
     }
     for text in [&b""[..], b",;", b"count==1", b"=3", b"bytes=-1=;other=2"] {
         s.run(OpCode::SetData, move |w| SetDataRequest { path: limits.into(), data: Some(text), version: -1 }.write(w));
