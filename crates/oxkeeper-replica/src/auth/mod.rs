@@ -12,7 +12,7 @@ mod scheme;
 
 pub use acl::{allowed, fixup_acl, masked_acl};
 pub use digest::digest_id;
-pub use ip::{address_name, ip_id};
+pub use ip::ip_id;
 pub use scheme::Scheme;
 
 use crate::options::AuthOptions;

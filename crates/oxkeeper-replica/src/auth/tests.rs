@@ -4,6 +4,7 @@ use super::password::*;
 use super::*;
 use crate::options::{DigestAlgorithm, Options};
 use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::address::host_text;
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Acl, ErrorCode, Millis, Perms, ServerId, SessionId};
 
@@ -119,7 +120,7 @@ fn enforced_schemes_must_be_met() {
 
 #[test]
 fn addresses_are_named_as_java_does() {
-    let name = |text: &str| address_name(text.parse().unwrap());
+    let name = |text: &str| host_text(text.parse().unwrap());
     assert_eq!(name("127.0.0.1"), "127.0.0.1");
     assert_eq!(name("::1"), "0:0:0:0:0:0:0:1");
     assert_eq!(name("2001:db8::ff00:42"), "2001:db8:0:0:0:0:ff00:42");
