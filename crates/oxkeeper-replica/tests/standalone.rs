@@ -269,3 +269,31 @@ fn a_clock_that_steps_back_over_a_restart_gives_no_session_away() {
     let later = s.restart();
     assert!(later.0 > earlier.0 + 1, "with a clock that goes on, ids follow the clock: {later:?} after {earlier:?}");
 }
+
+#[test]
+fn nobody_watches_a_null_path_and_a_null_path_in_a_multi_read_ends_its_list() {
+    let mut s = server();
+    let conn = s.client();
+    for op in [17, 18] {
+        let asked = |kind: i32| {
+            move |w: &mut oxkeeper_proto::jute::Writer| {
+                w.int(-1);
+                w.int(kind);
+            }
+        };
+        assert_eq!(s.call(conn, op, asked(3)).0, -121, "{op}");
+        assert_eq!(s.call(conn, op, asked(9)).0, -5, "{op}: there is no such type");
+    }
+    let (error, _, body) = s.call(conn, 22, |w| {
+        w.int(GET);
+        w.boolean(false);
+        w.int(-1);
+        w.int(-1);
+        w.boolean(false);
+        w.int(-1);
+        w.boolean(true);
+        w.int(-1);
+    });
+    assert_eq!((error, body), (-5, vec![0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff]));
+    assert_eq!(s.call(conn, GET, |w| w.int(-1)), (-5, 1, vec![]));
+}

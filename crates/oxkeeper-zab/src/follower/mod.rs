@@ -224,7 +224,10 @@ impl Follower {
 
 pub(crate) use sync::Synced as SyncedHistory;
 
-/// What is checked of every transaction that is proposed.
-fn check_follows(zxid: Zxid, last: Zxid) -> Result<(), Misbehaved> {
-    if zxid.follows(last) && zxid.counter() != 0 { Ok(()) } else { Err(Misbehaved::Gap { last, got: zxid }) }
+/// What is checked of every transaction that is proposed: it comes next, and no leader later than ours has made it.
+pub(crate) fn check_follows(zxid: Zxid, last: Zxid, epoch: Epoch) -> Result<(), Misbehaved> {
+    if !zxid.follows(last) || zxid.counter() == 0 {
+        return Err(Misbehaved::Gap { last, got: zxid });
+    }
+    if zxid.epoch() > epoch { Err(Misbehaved::LaterEpoch { agreed: epoch, got: zxid }) } else { Ok(()) }
 }
