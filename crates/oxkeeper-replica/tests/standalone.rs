@@ -297,3 +297,15 @@ fn nobody_watches_a_null_path_and_a_null_path_in_a_multi_read_ends_its_list() {
     assert_eq!((error, body), (-5, vec![0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff]));
     assert_eq!(s.call(conn, GET, |w| w.int(-1)), (-5, 1, vec![]));
 }
+
+#[test]
+fn what_makes_no_transaction_does_not_count_towards_a_snapshot() {
+    let mut s = Server::new(Options { snap_count: 10, ..Options::default() });
+    let conn = s.client();
+    create(&mut s, conn, "/a", 0);
+    for _ in 0..100 {
+        assert_eq!(exists(&mut s, conn, "/a", false), 0);
+        assert_eq!(s.call(conn, SYNC, |w| w.string("/")).0, 0);
+    }
+    assert_eq!(s.replica.report().counters.snapshots_started, 0);
+}

@@ -66,6 +66,21 @@ fn a_word_counts_as_one_packet_received_and_none_sent() {
 }
 
 #[test]
+fn hash_tells_the_digests_with_their_zxids() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    assert_eq!(server.ask("hash"), "");
+    // The session took the first one.
+    for n in 1..=255 {
+        client.call(&create(n, &format!("/n{n}"), b"", 0));
+    }
+    let hash = server.ask("hash");
+    let lines: Vec<(&str, i64)> =
+        hash.lines().map(|line| line.split_once(": ").map(|(z, d)| (z, d.parse().unwrap())).unwrap()).collect();
+    assert!(matches!(lines[..], [("80", first), ("100", second)] if first != second), "{hash}");
+}
+
+#[test]
 fn addresses_are_in_javas_form() {
     let Ok(_) = std::net::TcpListener::bind("[::1]:0") else {
         eprintln!("this machine has no IPv6: left out");

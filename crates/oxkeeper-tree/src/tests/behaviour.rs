@@ -266,6 +266,18 @@ fn the_digest_is_logged_every_128_zxids_and_mismatches_are_counted() {
 }
 
 #[test]
+fn a_logged_digest_is_the_trees_at_its_zxid() {
+    let mut story = Story::new();
+    for n in 1..=128 {
+        story.create(&format!("/n{n}"), None);
+    }
+    let then = story.tree.digest();
+    story.create("/later", None);
+    assert_eq!(story.tree.digest_log().collect::<Vec<_>>(), [(Zxid(128), then)]);
+    assert_ne!(story.tree.digest(), then);
+}
+
+#[test]
 fn the_last_1024_digests_are_kept() {
     let mut story = Story::new();
     for zxid in [128, 256, 300, 128 * 1024, 128 * 1025] {
