@@ -235,7 +235,8 @@ impl Replica {
     fn enter(&mut self, state: &State, now: Now, role: RoleChange, out: &mut Outputs) {
         let ensemble = self.peers();
         ensemble.role = role;
-        out.peers.push(PeerOutput::Role(role));
+        let epoch_began = ensemble.zab.epoch_began();
+        out.peers.push(PeerOutput::Role { role, epoch_began });
         if self.mode == Mode::ReadOnly {
             self.leave_clients(out);
         }

@@ -277,6 +277,11 @@ impl Backlog {
         self.proposals.drain(..committed).collect()
     }
 
+    /// The state before it came with a leader's snapshot.
+    pub fn is_behind_snapshot(&self) -> bool {
+        self.in_snapshot != Zxid::NONE
+    }
+
     /// Everything, with how many are committed.
     pub fn take_all(&mut self) -> (VecDeque<(Zxid, TxnBytes)>, usize) {
         (std::mem::take(&mut self.proposals), std::mem::take(&mut self.committed))
