@@ -35,8 +35,11 @@ pub struct ZabOptions {
     /// `zookeeper.leader.maxConcurrentSnapSyncs`, `maxConcurrentDiffSyncs` (observers only).
     pub snapshot_syncs_max: u32,
     pub diff_syncs_max: u32,
-    /// Observers only, `observer.election.DelayMs`: pause between rounds.
+    /// Observers only, `observer.election.DelayMs`: they pause for less than this before they look for another leader, each for
+    /// a time of its own, so that not all come back at one moment.
     pub observer_election_delay: Millis,
+    /// Differs from process to process: pauses are drawn from it.
+    pub seed: u64,
     /// `reconfigEnabled`: the first configuration gets a version, a leader's newer one counts, and so does, while looking, one that
     /// comes with a notification (EL052). Without it the list of this server's files is the only one.
     pub reconfig_enabled: bool,
@@ -61,6 +64,7 @@ impl ZabOptions {
             snapshot_syncs_max: 10,
             diff_syncs_max: 100,
             observer_election_delay: Millis(200),
+            seed: 0,
             reconfig_enabled: false,
         }
     }
