@@ -145,8 +145,14 @@ impl Core {
         out.push(Output::Persist(Persist::CurrentEpoch(epoch)));
     }
 
-    /// Takes note of a configuration that is newer than what is known: a quorum is then one of both (QP044).
+    /// Takes note of a configuration that is newer than what is known: a quorum is then one of both (QP044, the first configuration
+    /// gets a version). Without reconfiguration the list of each server's files is the only one that counts, whatever a leader
+    /// says: one that was kept from before would stay part of every quorum when servers restart with other files
+    /// (ZOOKEEPER-3814, ZOOKEEPER-3829, ZOOKEEPER-3830, ZOOKEEPER-3842).
     pub fn note_configuration(&mut self, ensemble: Ensemble) {
+        if !self.options.reconfig_enabled {
+            return;
+        }
         let known = self.election.last_seen().map_or(self.election.ensemble().version(), Ensemble::version);
         if ensemble.version() > known {
             let active = self.election.ensemble().clone();
@@ -161,12 +167,10 @@ impl Core {
         }
     }
 
-    /// The new epoch has a quorum, and with it the configuration that came with NEWLEADER. Without reconfiguration versions
-    /// stay as they are, or servers of the reference would take us for ahead of them (QP028).
+    /// The new epoch has a quorum, and with it the configuration that came with NEWLEADER. Without reconfiguration there is none, and
+    /// versions stay as they are, or servers of the reference would take us for ahead of them (QP028, a learner is refused whose
+    /// configuration is newer than its leader's).
     pub fn activate_configuration(&mut self) {
-        if !self.options.reconfig_enabled {
-            return;
-        }
         if let Some(seen) = self.election.last_seen().cloned()
             && seen.version() > self.election.ensemble().version()
         {
