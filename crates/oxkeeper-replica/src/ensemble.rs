@@ -120,10 +120,11 @@ impl Replica {
         durable: Durable,
         state: &State,
         replayed: u64,
+        snapshot_wanted: bool,
         now: Now,
     ) -> Replica {
         assert_eq!(options.server, zab.me, "one server has one id");
-        let mut replica = Replica::new(options, state, replayed, false, now);
+        let mut replica = Replica::new(options, state, replayed, snapshot_wanted, now);
         replica.tracker = Tracker::new(replica.options.tick, std::iter::empty(), now.monotonic);
         replica.mode = Mode::Looking;
         replica.ensemble = Some(Ensemble::new(Zab::new(zab, durable, now.monotonic), now.monotonic));

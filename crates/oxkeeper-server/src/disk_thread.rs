@@ -174,7 +174,8 @@ impl DiskThread {
     fn truncate(&mut self, request: Persist) {
         let Persist::TruncateLog { zxid } = request else { unreachable!("asked for with a truncation only") };
         tracing::warn!("Truncating log to get in sync with the leader {zxid}");
-        self.server.history.end_generation();
+        let history = self.server.history.clone();
+        let _files = history.end_generation();
         match self.cut_and_recover(request) {
             Ok(event) => self.core.put_one(event),
             Err(error) => {
@@ -194,7 +195,7 @@ impl DiskThread {
             [cannot @ Persisted::CannotTruncate { .. }] => return Ok(CoreEvent::Input(Input::Persisted(cannot))),
             _ => unreachable!("a truncation was answered by {done:?}"),
         }
-        let options = RecoverOptions { epochs: false, recent_max: 0, ..self.server.files.recover.clone() };
+        let options = RecoverOptions { epochs: false, recent_max: 0, in_service: true, ..self.server.files.recover.clone() };
         let recovered = recover(self.server.disk.clone(), &self.server.files.dirs, &options)?;
         self.persister.restart_after(recovered.last)?;
         self.note_synced();
@@ -206,7 +207,8 @@ impl DiskThread {
         let ReceivedSnapshot { tree, writer } = snapshot;
         let zxid = tree.last_processed();
         let trailers = self.server.files.snapshot.trailers(zxid, tree.digest());
-        self.server.history.end_generation();
+        let history = self.server.history.clone();
+        let _files = history.end_generation();
         match self.persister.install(writer, &trailers, zxid) {
             Ok(file) => tracing::info!("installed the leader's snapshot as {}", file.path.display()),
             Err(error) => die(&error),

@@ -26,8 +26,8 @@ pub struct History {
     /// How often the history was replaced: cut, or put in place by a leader's snapshot. Images of the tree from before are of no
     /// use then, and may be gone.
     replaced: AtomicU64,
-    /// Held while a snapshot is written.
-    writing: Mutex<()>,
+    /// See [`History::own_files`].
+    files: Mutex<()>,
 }
 
 impl History {
@@ -35,13 +35,20 @@ impl History {
     pub fn generation(&self) -> u64 {
         self.replaced.load(SeqCst)
     }
-    /// The history is about to be replaced: when this returns no snapshot of the old one is being written any more, nor will one be.
-    pub fn end_generation(&self) {
+    /// The history is about to be replaced: when this returns no snapshot of the old one is being written any more, nor will one be,
+    /// and the files are the caller's until it drops what it gets.
+    pub fn end_generation(&self) -> MutexGuard<'_, ()> {
         self.replaced.fetch_add(1, SeqCst);
-        drop(lock(&self.writing));
+        self.own_files()
     }
-    /// To be held while a snapshot is written; whoever has it looks at the generation again.
-    pub fn begin_snapshot(&self) -> MutexGuard<'_, ()> {
-        lock(&self.writing)
+    /// To be held by whoever gives snapshots and logs their names or removes them: the snapshot thread while it writes or purges, the
+    /// disk thread while it replaces the history. Whoever writes a snapshot looks at the generation again. The disk thread appends
+    /// and begins log files without it: nobody removes the newest.
+    pub fn own_files(&self) -> MutexGuard<'_, ()> {
+        lock(&self.files)
+    }
+    #[cfg(test)]
+    pub fn are_files_owned(&self) -> bool {
+        self.files.try_lock().is_err()
     }
 }

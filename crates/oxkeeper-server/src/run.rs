@@ -84,7 +84,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let now = clock.now();
     let replica = match (&ensemble, durable) {
         (Some(ensemble), Some(durable)) => {
-            Replica::of_ensemble(options.clone(), ensemble.zab.clone(), durable, &state, replayed, now)
+            Replica::of_ensemble(options.clone(), ensemble.zab.clone(), durable, &state, replayed, snapshot_wanted, now)
         }
         _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
     };

@@ -316,6 +316,7 @@ impl Host {
                     durable,
                     &state,
                     replayed,
+                    recovered.report.snapshot_wanted,
                     clock,
                 )
             }

@@ -110,7 +110,7 @@ impl Cluster {
             recent: Vec::new(),
             recent_after: Zxid::ZERO,
         };
-        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, self.now);
+        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, false, self.now);
         let mut server = Server {
             replica,
             state,

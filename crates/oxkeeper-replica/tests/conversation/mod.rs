@@ -139,7 +139,7 @@ impl World {
         };
         let now = Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) };
         let state = State { tree: tree(&options) };
-        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, now);
+        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, false, now);
         let mut world = World {
             replica,
             state,
