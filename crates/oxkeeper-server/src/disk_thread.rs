@@ -10,10 +10,13 @@ use crate::metrics::{Metrics, bump};
 use crate::options::Batching;
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
 use oxkeeper_replica::Input;
+use oxkeeper_storage::log::SyncObserver;
+use oxkeeper_storage::log::writer::slow_sync_text;
 use oxkeeper_storage::recover::{RecoverOptions, recover};
 use oxkeeper_storage::{Persister, StorageError, StorageResult};
 use oxkeeper_types::persist::{Persist, Persisted};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -112,11 +115,19 @@ pub struct DiskThread {
     pub server: ServerSide,
     pub queue: Arc<DiskQueue>,
     pub persister: Persister,
+    /// `myid`; 0 for a server on its own, as the reference names its thread.
+    pub server_id: i64,
 }
 
 impl DiskThread {
     /// Runs until the queue is stopped, then closes the log in order.
     pub fn run(mut self) {
+        self.persister.observe(Box::new(SlowSyncs {
+            metrics: self.metrics.clone(),
+            thread: format!("SyncThread:{}", self.server_id),
+            threshold_ms: self.server.files.slow_sync.as_millis(),
+            began: Instant::now(),
+        }));
         let queue = self.queue.clone();
         let mut synced = Instant::now();
         while let Some(batch) = queue.take(&self.server.files.batching, synced) {
@@ -152,14 +163,6 @@ impl DiskThread {
         let took = start.elapsed();
         metrics.sync_ms.add(took.as_millis() as u64);
         metrics.batch_size.add(batch.len() as u64);
-        if took > self.server.files.slow_sync {
-            bump(&metrics.slow_syncs, 1);
-            tracing::warn!(
-                "fsync-ing the write ahead log took {}ms which will adversely affect operation latency; {} requests in the batch",
-                took.as_millis(),
-                batch.len()
-            );
-        }
         batch.clear();
         self.note_synced();
         let mut events: Vec<CoreEvent> = done.into_iter().map(|d| CoreEvent::Input(Input::Persisted(d))).collect();
@@ -195,7 +198,8 @@ impl DiskThread {
             [cannot @ Persisted::CannotTruncate { .. }] => return Ok(CoreEvent::Input(Input::Persisted(cannot))),
             _ => unreachable!("a truncation was answered by {done:?}"),
         }
-        let options = RecoverOptions { epochs: false, recent_max: 0, in_service: true, ..self.server.files.recover.clone() };
+        let options =
+            RecoverOptions { epochs: false, recent_max: 0, in_service: true, ..self.server.files.recover.clone() };
         let recovered = recover(self.server.disk.clone(), &self.server.files.dirs, &options)?;
         self.persister.restart_after(recovered.last)?;
         self.note_synced();
@@ -215,6 +219,27 @@ impl DiskThread {
         }
         self.note_synced();
         self.core.put_one(CoreEvent::Input(Input::StateReplaced { tree: Box::new(tree) }));
+    }
+}
+
+/// Warns of syncs that take long (reference `FileTxnLog.commit`): alerts are built on its line.
+struct SlowSyncs {
+    metrics: Arc<Metrics>,
+    thread: String,
+    threshold_ms: u128,
+    began: Instant,
+}
+
+impl SyncObserver for SlowSyncs {
+    fn sync_begins(&mut self, _: &Path) {
+        self.began = Instant::now();
+    }
+    fn sync_ended(&mut self, _: &Path, file_bytes: u64) {
+        let took_ms = self.began.elapsed().as_millis();
+        if took_ms > self.threshold_ms {
+            bump(&self.metrics.core.slow_syncs, 1);
+            tracing::warn!("{}", slow_sync_text(&self.thread, took_ms as u64, file_bytes));
+        }
     }
 }
 

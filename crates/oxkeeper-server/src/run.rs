@@ -98,6 +98,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let handover = Arc::new(Handover::new(state));
     let mode = if ensemble.is_some() { Mode::Looking } else { Mode::Standalone };
     let server = ServerSide { handover: handover.clone(), history: history.clone(), disk, files };
+    let server_id = ensemble.as_ref().map_or(0, |ensemble| ensemble.zab.me.0);
     let (peers, peer_thread) = match &ensemble {
         None => (None, None),
         Some(ensemble) => {
@@ -117,7 +118,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let port = Arc::new(port);
     let disk_thread = {
         let (core, metrics, server, queue) = (queue.clone(), metrics.clone(), server.clone(), disk_queue.clone());
-        let thread = DiskThread { core, metrics, server, queue, persister };
+        let thread = DiskThread { core, metrics, server, queue, persister, server_id };
         spawn("disk", move || thread.run())?
     };
     let snapshot_thread = {

@@ -5,9 +5,9 @@ use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::history::ServerSide;
 use crate::metrics::{CoreMetrics, Metrics, bump};
 use oxkeeper_replica::Input;
+use oxkeeper_storage::StorageError;
 use oxkeeper_storage::purge::purge;
 use oxkeeper_storage::snapshot::SnapshotWriter;
-use oxkeeper_storage::StorageError;
 use oxkeeper_tree::{ImageId, ImageProgress, Tree};
 use oxkeeper_types::Zxid;
 use std::path::PathBuf;
@@ -136,7 +136,7 @@ fn write_image(server: &ServerSide, job: &Job) -> Result<PathBuf, Unwritten> {
     Ok(writer.finish(&files.snapshot.trailers(job.zxid, digest))?.path)
 }
 
-fn clean_up(server: &ServerSide) {
+pub(crate) fn clean_up(server: &ServerSide) {
     let ServerSide { history, disk, files, .. } = server;
     let _files = history.own_files();
     match purge(&**disk, &files.dirs, files.snapshots_kept) {
