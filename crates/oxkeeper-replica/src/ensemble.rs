@@ -287,8 +287,12 @@ impl Replica {
         }
     }
 
-    /// With the exclusive hold, behind what was applied: images for learners.
+    /// With the exclusive hold, behind what was applied: images for learners. Only when everything that is committed is applied:
+    /// what stands behind an image is sent from memory, which holds the last `commitLogCount` transactions and no more.
     pub(crate) fn freeze_for_learners(&mut self, state: &mut State, now: Now, out: &mut Outputs) {
+        if self.flight.has_due() {
+            return;
+        }
         let Some(ensemble) = &mut self.ensemble else { return };
         for link in std::mem::take(&mut ensemble.freezes) {
             let (image, zxid) = (state.tree.freeze(), state.tree.last_processed());

@@ -214,6 +214,36 @@ fn a_server_that_comes_late_gets_the_whole_tree() {
 }
 
 #[test]
+fn a_snapshot_asked_for_while_a_long_backlog_is_applied_is_of_its_end() {
+    let mut c = Cluster::new(3, 0);
+    c.start(1);
+    c.start(2);
+    c.run_until("two servers in service", |c| [1, 2].iter().all(|id| c.mode(*id) != Mode::Looking));
+    let leader = c.leader().expect("one leads");
+    let conn = c.client(leader);
+    c.behind = Some(leader);
+    // Far more than a leader keeps in memory for learners (`commitLogCount`, 500), and than it applies at once.
+    for n in 0..2000 {
+        let path = format!("/n{n}");
+        let request = CreateRequest { path: path.as_str().into(), data: None, acl: Some(open_acl()), flags: 0 };
+        c.send(leader, conn, n, CREATE, |w| request.write(w));
+    }
+    let committed = |c: &Cluster| c.servers[&leader].replica.report().zab.expect("a member").last_committed;
+    let before = committed(&c);
+    c.run_until("a commit of all", |c| committed(c).0 - before.0 == 2000);
+    c.start(3);
+    let is_waited_for = |c: &Cluster| c.servers[&leader].replica.report().zab.expect("a member").learners.len() == 2;
+    c.run_until("a learner that waits for the snapshot", |c| c.is_idle() && is_waited_for(c));
+    let closed = c.links_closed;
+    c.behind = None;
+    c.apply(leader);
+    all_serve(&mut c);
+    assert_eq!(c.links_closed, closed, "the first snapshot was good enough");
+    let late = c.client(3);
+    assert_eq!(exists(&mut c, 3, late, "/n1999", false), 0);
+}
+
+#[test]
 fn the_configuration_stands_in_its_node() {
     let (mut c, leader) = serving(3, 0);
     for id in followers(&c, leader).into_iter().chain([leader]) {

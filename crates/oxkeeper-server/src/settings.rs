@@ -43,12 +43,12 @@ impl Settings {
     /// `seed` differs from start to start. Fails where the client address cannot be resolved, and where the configuration asks
     /// for a protection between servers that is not there.
     pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
-        let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of)).transpose()?;
+        let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of, seed)).transpose()?;
         Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed), ensemble })
     }
 }
 
-fn ensemble(config: &Config, of: &EnsembleConfig) -> io::Result<EnsembleSettings> {
+fn ensemble(config: &Config, of: &EnsembleConfig, seed: u64) -> io::Result<EnsembleSettings> {
     // To go on without would send everything in the open, and reach nobody who does as configured.
     let asked = [(of.tls, "sslQuorum"), (of.sasl.enabled, "quorum.auth.enableSasl")];
     if let Some((_, key)) = asked.into_iter().find(|(asked, _)| *asked) {
@@ -56,10 +56,10 @@ fn ensemble(config: &Config, of: &EnsembleConfig) -> io::Result<EnsembleSettings
         return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
     let peers = PeerOptions::from_config(config).expect("it is an ensemble's");
-    Ok(EnsembleSettings { zab: zab(config, of), peers, info: EnsembleInfo::new(of) })
+    Ok(EnsembleSettings { zab: zab(config, of, seed), peers, info: EnsembleInfo::new(of) })
 }
 
-fn zab(config: &Config, of: &EnsembleConfig) -> ZabOptions {
+fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
     let storage = &config.storage;
     ZabOptions {
         last_seen: of.last_seen.clone(),
@@ -75,6 +75,7 @@ fn zab(config: &Config, of: &EnsembleConfig) -> ZabOptions {
         snapshot_syncs_max: of.snapshot_syncs_max,
         diff_syncs_max: of.diff_syncs_max,
         observer_election_delay: millis(of.observer_election_delay_ms),
+        seed,
         reconfig_enabled: config.reconfig_enabled,
         ..ZabOptions::new(of.my_id, of.members.clone())
     }

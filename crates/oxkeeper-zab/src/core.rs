@@ -73,6 +73,13 @@ impl Core {
         Millis(self.options.tick.0 * i64::from(self.options.sync_limit))
     }
 
+    /// How long an observer pauses before it looks for another leader: drawn anew for each role that ended, below
+    /// `observer.election.DelayMs` (EL058, reference `Observer.waitForObserverElectionDelay`).
+    pub fn observer_pause(&self) -> Millis {
+        let delay = self.options.observer_election_delay.0.max(0) as u64;
+        Millis(mixed(self.options.seed ^ self.reign.0).checked_rem(delay).unwrap_or(0) as i64)
+    }
+
     /// A leader looks after its learners twice a tick (QP094).
     pub fn half_tick(&self) -> Millis {
         Millis((self.options.tick.0 / 2).max(1))
@@ -166,6 +173,14 @@ impl Core {
             self.election.reconfigure(seen, None);
         }
     }
+}
+
+/// Spreads numbers that differ little (the last steps of splitmix64).
+fn mixed(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// What a role says after an event.

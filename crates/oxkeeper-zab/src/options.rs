@@ -34,8 +34,11 @@ pub struct ZabOptions {
     /// `zookeeper.leader.maxConcurrentSnapSyncs`, `maxConcurrentDiffSyncs` (observers only).
     pub snapshot_syncs_max: u32,
     pub diff_syncs_max: u32,
-    /// Observers only, `observer.election.DelayMs`: pause between rounds.
+    /// Observers only, `observer.election.DelayMs`: they pause for less than this before they look for another leader, each for
+    /// a time of its own, so that not all come back at one moment.
     pub observer_election_delay: Millis,
+    /// Differs from process to process: pauses are drawn from it.
+    pub seed: u64,
     /// `reconfigEnabled`: a newer configuration in a notification is taken over while looking (EL052).
     pub reconfig_enabled: bool,
 }
@@ -59,6 +62,7 @@ impl ZabOptions {
             snapshot_syncs_max: 10,
             diff_syncs_max: 100,
             observer_election_delay: Millis(200),
+            seed: 0,
             reconfig_enabled: false,
         }
     }

@@ -270,7 +270,8 @@ impl Zab {
 
     fn look(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.core.reign = Reign(self.core.reign.0 + 1);
-        let pause = if self.is_voter() { Millis(0) } else { self.core.options.observer_election_delay };
+        self.core.election.leave();
+        let pause = if self.is_voter() { Millis(0) } else { self.core.observer_pause() };
         self.role = Role::Looking(Looking::new(now, now + pause));
         out.push(Output::Role(RoleChange::Looking));
         self.begin_election(now, out);

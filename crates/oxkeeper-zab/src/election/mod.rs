@@ -62,8 +62,8 @@ pub struct Election {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Before the first [`Election::look`].
-    Unstarted,
+    /// Between [`Election::leave`], or the start, and [`Election::look`]: there is nothing to say.
+    Idle,
     Looking(Looking),
     Settled(Settled),
 }
@@ -115,7 +115,7 @@ impl Election {
             reconfig_enabled: options.reconfig_enabled,
             links: Links::default(),
             round: 0,
-            phase: Phase::Unstarted,
+            phase: Phase::Idle,
         }
     }
 
@@ -124,6 +124,13 @@ impl Election {
     pub fn look(&mut self, now: Millis, last_logged: Zxid, current_epoch: Epoch, out: &mut Vec<Output>) {
         let own = Vote { leader: self.electorate.me(), zxid: last_logged, peer_epoch: current_epoch };
         self.start_round(now, own, out);
+    }
+
+    /// The role that the last round led to is over, and the next round has not begun: the history may still be on its way to
+    /// another state, or an observer pauses. Whoever asks hears of neither the old leader nor a new candidate; everybody is told
+    /// when the next round begins.
+    pub fn leave(&mut self) {
+        self.phase = Phase::Idle;
     }
 
     /// From another member. While looking: the algorithm; otherwise the answers that others need (EL046, EL047).
@@ -143,7 +150,7 @@ impl Election {
             return None;
         }
         match &mut self.phase {
-            Phase::Unstarted => None,
+            Phase::Idle => None,
             Phase::Settled(settled) => {
                 // A vote of another round is none for this outcome, whomever it is for; those out of the election keep the
                 // round in which they found their leader.
@@ -203,7 +210,7 @@ impl Election {
     pub fn next_deadline(&self) -> Option<Millis> {
         match &self.phase {
             Phase::Looking(looking) => Some(looking.patience.until().unwrap_or(looking.repeat.due())),
-            Phase::Unstarted | Phase::Settled(_) => None,
+            Phase::Idle | Phase::Settled(_) => None,
         }
     }
 
@@ -241,7 +248,7 @@ impl Election {
     /// What is proposed, or was elected.
     pub fn vote(&self) -> Vote {
         match &self.phase {
-            Phase::Unstarted => Vote::NOBODY,
+            Phase::Idle => Vote::NOBODY,
             Phase::Looking(looking) => looking.proposal,
             Phase::Settled(settled) => settled.vote,
         }
@@ -414,7 +421,7 @@ impl Election {
     /// Who does not vote only wants to know how things stand (EL047).
     fn answer_non_voter(&self, to: ServerId, out: &mut Vec<Output>) {
         match &self.phase {
-            Phase::Unstarted => {}
+            Phase::Idle => {}
             Phase::Looking(looking) => self.send(to, PeerState::Looking, looking.proposal, out),
             Phase::Settled(settled) => self.send(to, settled.state, settled.vote, out),
         }

@@ -1,10 +1,11 @@
 //! Transcripts of a follower and of an observer, phase by phase.
 
-use super::super::testing::{Bench, commit, durable, new_leader, proposal, txn, up_to_date, z};
-use crate::{Input, LinkId, Standing};
+use super::super::testing::{Bench, commit, durable, ensemble, new_leader, proposal, txn, up_to_date, z};
+use crate::{Input, LinkId, Standing, ZabOptions};
+use oxkeeper_proto::election::PeerState;
 use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
-use oxkeeper_types::Epoch;
 use oxkeeper_types::persist::Persisted;
+use oxkeeper_types::{Epoch, ServerId};
 
 fn leader_info(epoch: i64) -> Packet {
     Packet::LeaderInfo { epoch: Epoch(epoch), protocol_version: LEARNER_PROTOCOL }
@@ -299,21 +300,42 @@ fn a_silent_leader_is_given_up() {
 // ---- observers
 
 #[test]
-fn an_observer_that_has_lost_its_leader_pauses_before_it_looks_for_another() {
-    // EL058: `observer.election.DelayMs`, 200 unless set. Who has just started does not pause, nor does a voter.
+fn observers_that_have_lost_their_leader_pause_each_for_a_time_of_its_own() {
+    // EL058: a random part of `observer.election.DelayMs`, 200 unless set. Who has just started does not pause, nor does a voter.
     let round = |bench: &Bench| bench.zab.report().election_round;
     assert_eq!(round(&Bench::new(4, durable(3))), 1);
-    let mut o = Bench::following(4, 3);
-    let before = round(&o);
-    assert_eq!(o.closed(9), ["looking"]);
-    o.pass(199);
-    assert_eq!((round(&o), o.zab.next_deadline()), (before, oxkeeper_types::Millis(o.now + 1)));
-    o.pass(1);
-    assert_eq!(round(&o), before + 1);
+    let mut pauses = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let options = ZabOptions { seed, ..ZabOptions::new(ServerId(4), ensemble()) };
+        let mut o = Bench::following_with(options, 3);
+        let before = round(&o);
+        assert_eq!(o.closed(9), ["looking"]);
+        let pause = if round(&o) > before { 0 } else { o.zab.next_deadline().0 - o.now };
+        assert!((0..200).contains(&pause), "{pause} ms");
+        if pause > 0 {
+            o.pass(pause - 1);
+            assert_eq!(round(&o), before, "after one less than {pause} ms");
+            o.pass(1);
+        }
+        assert_eq!(round(&o), before + 1);
+        pauses.insert(pause / 20);
+    }
+    assert!(pauses.len() >= 8, "fifty observers come back in {} of ten parts of the delay", pauses.len());
     let mut f = Bench::following(1, 3);
     let before = round(&f);
     f.closed(9);
     assert_eq!(round(&f), before + 1);
+}
+
+#[test]
+fn who_has_lost_its_leader_while_its_log_is_cut_no_longer_says_that_it_follows() {
+    let mut f = Bench::discovered(1, 5);
+    f.packet(9, Packet::Trunc { zxid: z(1, 3) });
+    assert_eq!(f.answers(2), [PeerState::Following]);
+    f.closed(9);
+    assert_eq!(f.answers(2), [], "it looks for nobody yet, and it follows nobody any more");
+    f.disk();
+    assert_eq!(f.answers(2), [PeerState::Looking]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::learner::{Sending, State};
 use super::{Leader, Phase};
 use crate::core::{Core, send};
 use crate::input::LinkId;
-use crate::output::{LinkEnd, Output};
+use crate::output::Output;
 use crate::quorum::AckSet;
 use crate::sync_plan::{self, Means, SyncPlan};
 
@@ -74,16 +74,11 @@ impl Leader {
         if !matches!(self.learners.get(&link).map(|l| &l.state), Some(State::Freezing)) {
             return;
         }
+        let (after, committed) = (core.history.after(), core.history.committed());
         assert!(
-            zxid <= core.history.committed(),
-            "the tree is frozen at {zxid}, committed is {}",
-            core.history.committed()
+            after <= zxid && zxid <= committed,
+            "the tree is frozen at {zxid}; {after} to {committed} is in memory"
         );
-        if zxid < core.history.after() {
-            // The replica lags behind by more than memory holds. The learner may try again.
-            self.close(link, LinkEnd::RoleOver, out);
-            return;
-        }
         self.forward_from(core, now, link, zxid, Sending::Snapshot, out);
     }
 
