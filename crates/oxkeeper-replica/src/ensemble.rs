@@ -174,6 +174,7 @@ impl Replica {
             Output::Commit { through } => self.flight.commit_through(through),
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
+            Output::Disk { answers } => out.peers.push(PeerOutput::Disk { answers }),
             Output::LeadershipConfirmed { number } => self.flight.confirm(number),
             Output::Role(role) => self.enter(state, now, role, out),
         }

@@ -173,6 +173,9 @@ impl PeerLink {
                 tracing::info!("closed the connection with {}: a newer one took its place", self.peer())
             }
             LinkEnd::Silent => tracing::warn!("closed the connection with {}: nothing was heard in time", self.peer()),
+            LinkEnd::DiskSilent => {
+                tracing::info!("closed the connection with {}: our own disk does not answer", self.peer())
+            }
             LinkEnd::CannotTruncate => tracing::warn!(
                 "closed the connection with {}: the history here cannot be cut to where the leader wants it. Nothing was changed, and \
                  a snapshot is asked for",

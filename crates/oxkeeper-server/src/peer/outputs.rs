@@ -84,6 +84,11 @@ impl Peers {
                 },
                 PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
                 PeerOutput::Role(role) => self.enter(role),
+                PeerOutput::Disk { answers: true } => tracing::info!("the disk answers again: looking for a leader"),
+                PeerOutput::Disk { answers: false } => tracing::error!(
+                    "the disk of the transaction log has answered nothing for syncLimit ticks, so this server neither leads nor \
+                     follows until it does. Look after the disk; nothing that was acknowledged is lost"
+                ),
             }
         }
         self.flush();
