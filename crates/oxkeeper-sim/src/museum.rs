@@ -68,6 +68,7 @@ bugs! {
     QuorumMiscounted = "quorum-miscounted", "a server counts its own vote for as much as all others", "3829", 1;
     VoteWithoutZxid = "vote-without-zxid", "notifications do not tell how far the candidate's log goes", "", 1;
     UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER", "4643", 1;
+    LimitNotPassedOn = "limit-not-passed-on", "syncLimit is not handed to consensus, which waits for its disk and its peers at ease", "", 86;
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "", 3;
 }
 
