@@ -4,7 +4,6 @@ use crate::client::link::{Link, Notice};
 use crate::client::port::ClientPort;
 use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::disk_thread::DiskQueue;
-use crate::history::History;
 use crate::lock::lock;
 use crate::metrics::{Metrics, bump};
 use crate::peer::outputs::Peers;
@@ -34,7 +33,6 @@ pub struct CoreShare {
     pub port: Arc<ClientPort>,
     pub queue: Arc<CoreQueue>,
     pub metrics: Arc<Metrics>,
-    pub history: Arc<History>,
     pub disk: Arc<DiskQueue>,
 }
 
@@ -96,9 +94,6 @@ impl CoreLoop {
         let serving = self.share.serving.clone();
         let state = serving.handover.shared();
         let now = serving.clock.now();
-        if now.monotonic >= self.replica.next_deadline() {
-            self.replica.step(&state, now, Input::Tick, &mut self.out);
-        }
         for event in events.drain(..) {
             match event {
                 CoreEvent::Opened(link, request) => {
@@ -125,6 +120,10 @@ impl CoreLoop {
                 CoreEvent::Report(to) => drop(to.send(self.replica.report())),
                 CoreEvent::Stop => *stop = true,
             }
+        }
+        // Behind what has come: where this thread wakes late, whoever was heard meanwhile is not taken for silent.
+        if now.monotonic >= self.replica.next_deadline() {
+            self.replica.step(&state, now, Input::Tick, &mut self.out);
         }
         drop(state);
         // The disk first: it takes longest.
@@ -225,7 +224,7 @@ impl CoreLoop {
                     continue;
                 }
                 Control::Snapshot { image, zxid } => {
-                    self.snapshots.begin(image, zxid, self.share.history.generation());
+                    self.snapshots.begin(image, zxid, self.share.serving.history.generation());
                     continue;
                 }
             };

@@ -2,10 +2,11 @@
 //! ends as well. The server of each such case runs in a process of its own, which is this test once more.
 
 mod common;
+mod watched_disk;
 
 use common::*;
 use oxkeeper_server::panics;
-use oxkeeper_storage::disk::{DirEntry, Disk, DiskFile};
+use oxkeeper_storage::Disk;
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk};
 use std::io::{self, ErrorKind};
 use std::os::unix::process::ExitStatusExt;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use watched_disk::{Call, WatchedDisk};
 
 /// The call of the disk that fails, counted from the first after the server has served.
 const NTH_CALL: &str = "OXKEEPER_TEST_FAILING_CALL";
@@ -69,55 +71,19 @@ fn a_server_that_trusts_a_log_without_a_snapshot_writes_one_at_once() {
     server.stop();
 }
 
-/// A disk whose next new file is a fault of the program.
-struct Faulty {
-    disk: FaultDisk,
-    armed: AtomicBool,
-}
-
-impl Disk for Faulty {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        assert!(!self.armed.load(Relaxed), "a fault of the program");
-        self.disk.create(path)
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.disk.open(path)
-    }
-    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.disk.open_read(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.disk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.disk.remove(path)
-    }
-    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        self.disk.list(dir)
-    }
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.disk.create_dir_all(dir)
-    }
-    fn is_dir(&self, path: &Path) -> bool {
-        self.disk.is_dir(path)
-    }
-    fn exists(&self, path: &Path) -> bool {
-        self.disk.exists(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.disk.sync_dir(dir)
-    }
-}
-
 /// Set for the process whose thread is to fail.
 const FAILING_THREAD: &str = "OXKEEPER_TEST_FAILING_THREAD";
 
 /// Runs until the fault ends the process, which would otherwise hold its port open and answer nobody.
 fn serve_until_a_thread_fails() -> ! {
     panics::end_the_process();
-    let disk = Arc::new(Faulty { disk: FaultDisk::new(), armed: AtomicBool::new(false) });
+    let armed = Arc::new(AtomicBool::new(false));
+    let fails = armed.clone();
+    let disk = Arc::new(WatchedDisk::new(move |call| {
+        assert!(call != Call::Create || !fails.load(Relaxed), "a fault of the program");
+    }));
     TestServer::start_on(disk.clone(), "").stop();
-    disk.armed.store(true, Relaxed);
+    armed.store(true, Relaxed);
     // The first transaction behind a start begins a file of the log.
     let server = TestServer::start_on(disk, "");
     let mut client = server.socket();

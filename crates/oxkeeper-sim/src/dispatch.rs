@@ -226,7 +226,7 @@ impl World {
             }
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
             PeerOutput::Disk { .. } => {}
-            PeerOutput::Role(role) => {
+            PeerOutput::Role { role, .. } => {
                 running.dial = None;
                 running.listening = self.options.always_listens
                     || matches!(role, RoleChange::Preparing { .. } | RoleChange::Leading { .. });

@@ -201,6 +201,17 @@ impl Zab {
     pub fn ensemble(&self) -> &Ensemble {
         self.core.election.ensemble()
     }
+    /// What operators are shown for the last zxid while nothing is proposed in this epoch, where that is not the last transaction:
+    /// the beginning of the epoch, on an established leader (reference `Leader.startZkServer`) and on learners that have its state.
+    pub fn epoch_began(&self) -> Option<Zxid> {
+        match &self.role {
+            Role::Looking(_) => None,
+            Role::Leading(leader) => {
+                leader.epoch().filter(|_| leader.is_established()).map(|epoch| Zxid::new(epoch, 0))
+            }
+            Role::Following(follower) => follower.epoch_began(),
+        }
+    }
     pub fn last_logged(&self) -> Zxid {
         self.core.history.last_logged()
     }

@@ -1,7 +1,7 @@
 //! What a connection does with its bytes: four-letter words, the handshake, and each kind of request.
 
 use super::connection::{Connection, Phase};
-use super::io_thread::Scratch;
+use super::io_thread::{SUBMITTED_BYTES_MAX, Scratch};
 use super::order::{Class, InCore};
 use super::port::{ClientPort, Command};
 use crate::core_queue::CoreEvent;
@@ -9,7 +9,7 @@ use crate::lock::lock;
 use crate::metrics::bump;
 use crate::serving::LockedWatches;
 use bytes::Bytes;
-use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader};
+use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader, SaslRequest};
 use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
@@ -178,14 +178,53 @@ impl Connection {
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
             Route::Read(op) => self.read(port, request(op), reading, out)?,
-            Route::Submit(op) => return self.submit(port, scratch, request(op), now, out),
+            Route::Submit(op) => {
+                if port.serving.options.eager_acl_check && self.refuse_eagerly(port, request(op), reading, out)? {
+                    return Ok(true);
+                }
+                return self.submit(port, scratch, request(op), now, reading, out);
+            }
             Route::Auth => self.authenticate(port, header.xid, body, out)?,
-            Route::Sasl => answer_sasl(header.xid, out),
+            Route::Sasl => answer_sasl(header.xid, body, out)?,
             Route::Refuse => {
                 write_error(header.xid, Zxid::NONE, ErrorCode::Unimplemented, out);
                 return Err(End::Because(format!("request type {} is unknown, or not for clients", header.op)));
             }
         }
+        Ok(true)
+    }
+
+    /// Takes the shared side, with everything that is due to this connection sent first.
+    fn look<'s>(&mut self, port: &'s ClientPort, reading: &mut Reading<'s>, out: &mut Vec<u8>) -> Result<(), End> {
+        if reading.state.is_none() {
+            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
+            reading.state = Some(guard);
+            self.absorb(port, drained)?;
+        }
+        Ok(())
+    }
+
+    /// A write that its client may not do is answered here, with no zxid (`enableEagerACLCheck`). Behind a write that is not
+    /// answered it goes the way of all writes and is refused in its place: the answers keep their order, where the
+    /// reference's do not.
+    fn refuse_eagerly<'s>(
+        &mut self,
+        port: &'s ClientPort,
+        request: Request,
+        reading: &mut Reading<'s>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, End> {
+        if !self.may_take(port, Class::Here) {
+            return Ok(false);
+        }
+        self.look(port, reading, out)?;
+        let state = reading.state.as_ref().expect("taken above");
+        let Some(code) = state.refuses_eagerly(&port.serving.options, &self.auth, request.op, request.body) else {
+            return Ok(false);
+        };
+        write_error(request.xid, Zxid::ZERO, code, out);
+        self.link.figures.answers(request.op.number(), request.xid.0);
+        reading.reads += 1;
         Ok(true)
     }
 
@@ -199,11 +238,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         let Request { xid, op, body, .. } = request;
-        if reading.state.is_none() {
-            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
-            reading.state = Some(guard);
-            self.absorb(port, drained)?;
-        }
+        self.look(port, reading, out)?;
         let tree_state = reading.state.as_ref().expect("taken above");
         let metrics = &port.metrics.io[self.link.thread];
         let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
@@ -230,6 +265,7 @@ impl Connection {
         scratch: &mut Scratch,
         request: Request,
         now: Millis,
+        reading: &Reading,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, frame_bytes } = request;
@@ -238,6 +274,10 @@ impl Connection {
         if let Some(why) = stale.filter(|_| port.options.drop_stale && port.options.requests_max > 0) {
             bump(&metrics.stale_requests_dropped, 1);
             return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
+        }
+        if scratch.submitted_bytes > SUBMITTED_BYTES_MAX {
+            self.interrupted = true;
+            return Ok(false);
         }
         if self.is_stalled(port, op, now) {
             return Ok(false);
@@ -251,13 +291,18 @@ impl Connection {
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            let zxid = port.serving.handover.shared().tree.last_processed();
+            // Whoever holds the shared side must not ask for it again: the core may wait for the exclusive one between the two.
+            let zxid = match &reading.state {
+                Some(state) => state.tree.last_processed(),
+                None => port.serving.handover.shared().tree.last_processed(),
+            };
             write_error(xid, zxid, ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
         let large_bytes = self.admit_large(port, frame_bytes)?;
         self.submitted(port, InCore { xid, op: op.number(), since: now, large_bytes });
+        scratch.submitted_bytes += frame_bytes;
         scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
             conn: self.link.conn,
             session: self.session,
@@ -269,9 +314,14 @@ impl Connection {
         Ok(true)
     }
 
-    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
+    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`); and with as much
+    /// waiting for the disk as may.
     fn is_stalled(&mut self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
         let max = port.options.requests_max;
+        if port.serving.history.backlog.is_full() {
+            self.stalled_since.get_or_insert(now);
+            return true;
+        }
         if max == 0 || port.outstanding.load(Relaxed) < max || self.is_throttled(port, op, now) {
             return false;
         }
@@ -360,11 +410,18 @@ fn write_error(xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Vec<u8>) {
     frame::append(out, |b| ReplyHeader { xid, zxid, error: code.number() }.write(&mut Writer::new(b)));
 }
 
-/// No SASL server is configured: success with a null token, as the reference answers then.
-fn answer_sasl(xid: Xid, out: &mut Vec<u8>) {
+/// No SASL server is configured: the reference answers any token with success and a null one, whether SASL is demanded or
+/// not, and closes on a token that is null itself.
+fn answer_sasl(xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    let request = SaslRequest::read(&mut Reader::unbounded(body))
+        .map_err(|error| End::Because(format!("a SASL token that cannot be decoded: {error}")))?;
+    if request.token.is_none() {
+        return Err(End::Because("a SASL token that is null".into()));
+    }
     frame::append(out, |b| {
         let mut w = Writer::new(b);
         ReplyHeader { xid, zxid: Zxid::ZERO, error: 0 }.write(&mut w);
         w.buffer(None);
     });
+    Ok(())
 }

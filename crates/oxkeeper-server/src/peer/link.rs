@@ -91,6 +91,10 @@ impl PeerLink {
         }
     }
 
+    /// Nobody has ended it, on this side.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed) && !lock(&self.queue).ended
+    }
     pub fn is_nameless(&self) -> bool {
         self.nameless.load(Relaxed)
     }

@@ -18,11 +18,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::Builder;
+use std::time::Duration;
 
 /// What one read may take.
 const READ_BYTES: usize = 64 << 10;
 /// A snapshot is copied out in pieces of this size, each under one hold of the shared side.
 const PIECE_BYTES: usize = 256 << 10;
+/// Between two looks at a disk that has to catch up.
+const DISK_PAUSE: Duration = Duration::from_millis(5);
 /// Where the length of a packet's data stands: behind type and zxid.
 const LENGTH_AT: usize = 12;
 
@@ -172,9 +175,18 @@ impl LinkReader<'_> {
             if !self.events.is_empty() {
                 self.shared.core.put_when_room(&mut self.events);
             }
+            self.wait_for_the_disk();
             if let Err(why) = taken {
                 return why;
             }
+        }
+    }
+
+    /// What a peer sends faster than the disk takes it stays in the peer's connection. A peer whose words wait here for long is taken
+    /// for silent; by then our own disk is, too.
+    fn wait_for_the_disk(&self) {
+        while self.shared.server.history.backlog.is_full() && self.link.is_open() {
+            std::thread::sleep(DISK_PAUSE);
         }
     }
 

@@ -32,6 +32,7 @@ use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
 pub use vote::Vote;
 
+use crate::epochs::EPOCH_MAX;
 use crate::options::ZabOptions;
 use crate::output::Output;
 use crate::quorum::{AckSet, Quorums};
@@ -43,6 +44,8 @@ use vote::Ballot;
 
 /// The version of the notifications that we write: with a configuration.
 const FORMAT: i32 = 2;
+/// Rounds are counted one by one from 1. A later one than this was never reached, and one is always left to go to.
+const ROUND_MAX: i64 = 1 << 62;
 
 /// The election side of one server.
 #[derive(Clone, Debug)]
@@ -141,7 +144,10 @@ impl Election {
         n: Notification,
         out: &mut Vec<Output>,
     ) -> Option<Elected> {
-        assert_ne!(from, self.electorate.me(), "a server's own notifications do not come back");
+        if from == self.electorate.me() || n.round > ROUND_MAX || n.peer_epoch > EPOCH_MAX {
+            // Somebody in our name, or what no member says: a round is taken over by all that look, and would be the last one.
+            return None;
+        }
         if self.is_looking() && self.learn_ensemble(now, &n, out) == News::Members {
             return None;
         }

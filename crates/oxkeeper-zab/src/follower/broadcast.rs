@@ -50,7 +50,7 @@ impl Broadcast {
     pub fn on_packet(&mut self, core: &mut Core, packet: Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         match packet {
             Packet::Proposal { zxid, txn } => {
-                check_follows(zxid, core.history.last_logged())?;
+                check_follows(zxid, core.history.last_logged(), self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 self.pending.push_back(zxid);
             }

@@ -115,7 +115,7 @@ impl Sync {
     ) -> Result<Option<Synced>, Misbehaved> {
         match &mut self.step {
             Step::Plan => self.on_plan(core, &packet, out)?,
-            Step::Replacing(replacing) => replacing.held.push(packet),
+            Step::Replacing(replacing) => replacing.hold(packet)?,
             Step::Receiving(receiving) => match packet {
                 Packet::NewLeader { epoch, config } if receiving.acceptance == Acceptance::Before => {
                     if epoch != self.epoch {
@@ -132,7 +132,7 @@ impl Sync {
                     let (link, epoch) = (self.link, self.epoch);
                     return Ok(Some(Synced { link, epoch, ready: core.history.last_logged(), backlog }));
                 }
-                packet => receiving.backlog.on_packet(packet, self.observer)?,
+                packet => receiving.backlog.on_packet(packet, self.epoch, self.observer)?,
             },
         }
         Ok(None)
@@ -152,6 +152,9 @@ impl Sync {
             }
             &Packet::Snap { zxid } => {
                 check_keeps_committed(core, zxid)?;
+                if zxid.epoch() > self.epoch {
+                    return Err(Misbehaved::LaterEpoch { agreed: self.epoch, got: zxid });
+                }
                 Step::Replacing(Replacing { announced: zxid, source: Source::Stream, held: Vec::new() })
             }
             other => return Err(unexpected("DIFF, TRUNC or SNAP", other)),
@@ -199,6 +202,25 @@ fn check_keeps_committed(core: &Core, zxid: Zxid) -> Result<(), Misbehaved> {
     if zxid < core.delivered { Err(Misbehaved::Uncommit { committed: core.delivered, got: zxid }) } else { Ok(()) }
 }
 
+impl Replacing {
+    /// What may come behind the history that is being put in place. Another history cannot: only one is on its way, and each stream
+    /// that ends is taken for the one that was announced.
+    fn hold(&mut self, packet: Packet) -> Result<(), Misbehaved> {
+        match packet {
+            Packet::Proposal { .. }
+            | Packet::Commit { .. }
+            | Packet::CommitAndActivate { .. }
+            | Packet::Inform { .. }
+            | Packet::InformAndActivate { .. }
+            | Packet::NewLeader { .. } => {
+                self.held.push(packet);
+                Ok(())
+            }
+            other => Err(unexpected("a proposal, a COMMIT or NEWLEADER behind the history that was announced", &other)),
+        }
+    }
+}
+
 impl Receiving {
     fn behind(last: Zxid, in_snapshot: Zxid) -> Receiving {
         let backlog = Backlog { last, in_snapshot, proposals: VecDeque::new(), committed: 0 };
@@ -216,23 +238,23 @@ impl Receiving {
 }
 
 impl Backlog {
-    fn on_packet(&mut self, packet: Packet, observer: bool) -> Result<(), Misbehaved> {
+    fn on_packet(&mut self, packet: Packet, epoch: Epoch, observer: bool) -> Result<(), Misbehaved> {
         match packet {
-            Packet::Proposal { zxid, txn } => self.on_proposal(zxid, txn),
+            Packet::Proposal { zxid, txn } => self.on_proposal(zxid, txn, epoch),
             Packet::Commit { zxid } | Packet::CommitAndActivate { zxid, .. } => self.on_commit(zxid),
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } if observer => {
-                self.on_proposal(zxid, txn)?;
+                self.on_proposal(zxid, txn, epoch)?;
                 self.on_commit(zxid)
             }
             other => Err(unexpected("a proposal, a COMMIT, NEWLEADER or UPTODATE, in their order", &other)),
         }
     }
 
-    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes) -> Result<(), Misbehaved> {
+    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes, epoch: Epoch) -> Result<(), Misbehaved> {
         if zxid <= self.in_snapshot {
             return Ok(());
         }
-        check_follows(zxid, self.last)?;
+        check_follows(zxid, self.last, epoch)?;
         self.last = zxid;
         self.proposals.push_back((zxid, txn));
         Ok(())
@@ -253,6 +275,11 @@ impl Backlog {
     pub fn take_committed(&mut self) -> Vec<(Zxid, TxnBytes)> {
         let committed = std::mem::take(&mut self.committed);
         self.proposals.drain(..committed).collect()
+    }
+
+    /// The state before it came with a leader's snapshot.
+    pub fn is_behind_snapshot(&self) -> bool {
+        self.in_snapshot != Zxid::NONE
     }
 
     /// Everything, with how many are committed.

@@ -70,6 +70,17 @@ fn an_epoch_below_the_promise_ends_the_role() {
 }
 
 #[test]
+fn an_epoch_near_the_end_is_not_promised() {
+    for epoch in [0x7fff_ffff, 0x7fff_0000] {
+        let mut f = Bench::new(1, durable(3));
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        assert_over(&f.packet(9, leader_info(epoch)), "close to the last one there is");
+        assert_eq!(f.zab.report().accepted_epoch, Epoch(1));
+    }
+}
+
+#[test]
 fn a_leader_that_cannot_be_reached_ends_the_role() {
     let mut f = Bench::new(1, durable(3));
     f.elect(3);
@@ -117,6 +128,37 @@ fn a_snapshot_replaces_everything_and_holds_back_what_comes_behind_it() {
     assert_eq!(f.disk_once(), ["append 1.9", "proposed 1.9", "current 2"]);
     assert_eq!(f.disk(), ["9 ACK 2.0"]);
     assert_eq!(f.packet(9, up_to_date()), ["9 ACK 2.0", "commit 1.9", "following 3 true"]);
+}
+
+#[test]
+fn while_a_history_is_put_in_place_no_other_may_be_announced() {
+    let first = [Packet::Snap { zxid: z(1, 8) }, Packet::Trunc { zxid: z(1, 2) }];
+    let then = [Packet::Snap { zxid: z(1, 9) }, Packet::Trunc { zxid: z(1, 1) }, Packet::Diff { zxid: z(1, 8) }];
+    for announced in &first {
+        for (other, installing) in then.iter().flat_map(|other| [(other, false), (other, true)]) {
+            let mut f = Bench::discovered(1, 3);
+            f.packet(9, announced.clone());
+            if installing && matches!(announced, Packet::Snap { .. }) {
+                f.step(Input::SnapshotReceived { link: LinkId(9) });
+            }
+            assert_over(&f.packet(9, other.clone()), "behind the history that was announced");
+            // The stream behind it is nobody's.
+            assert!(f.step(Input::SnapshotReceived { link: LinkId(9) }).is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_later_epoch_than_the_leader_s_is_taken() {
+    let mut f = Bench::discovered(1, 3);
+    assert_over(&f.packet(9, Packet::Snap { zxid: z(3, 1) }), "epochs through 2");
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut f = Bench::following(1, 3);
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut o = Bench::following(4, 3);
+    assert_over(&o.packet(9, Packet::Inform { zxid: z(3, 1), txn: txn() }), "epochs through 2");
 }
 
 #[test]

@@ -67,6 +67,21 @@ fn a_later_round_is_joined_with_the_better_of_its_vote_and_our_own() {
 }
 
 #[test]
+fn a_round_that_nobody_can_have_reached_is_not_joined() {
+    let mut one = One::of(1, members(3, 3, ""));
+    one.told();
+    for (round, epoch) in [(i64::MAX, 9), ((1 << 62) + 1, 9), (1, i64::MAX), (1, 1 << 31)] {
+        assert_eq!(one.hear(3, note(Looking, 3, zxid(9, 9), round, epoch)), None);
+    }
+    assert_eq!((one.told(), one.election.round()), ((vec![], None), 1));
+    // Nor does one in our name end us.
+    assert_eq!(one.hear(1, note(Looking, 3, zxid(9, 9), 1, 9)), None);
+    one.hear(3, note(Looking, 3, zxid(1, 5), 1 << 62, 1));
+    one.look(zxid(1, 5), 1);
+    assert_eq!(one.election.round(), (1 << 62) + 1, "and one is left behind the last that is joined");
+}
+
+#[test]
 fn an_earlier_round_is_answered_and_not_counted() {
     let mut one = One::of(1, members(3, 3, ""));
     one.hear(2, note(Looking, 1, zxid(1, 5), 7, 1));
