@@ -14,7 +14,7 @@ use crate::replica::Replica;
 use crate::session::Tracker;
 use crate::state::State;
 use oxkeeper_proto::quorum::Packet;
-use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_tree::{ImageId, Tree};
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Millis, SessionId, Zxid};
@@ -211,6 +211,9 @@ impl Replica {
                 entry.header.zxid
             ));
         }
+        if let Txn::CreateSession { .. } = entry.txn {
+            self.next_session.pass(entry.header.session);
+        }
         self.peers().proposals.push_back(entry);
         Ok(())
     }
@@ -300,6 +303,7 @@ impl Replica {
         if let Some(mut tree) = ensemble.replacement.take() {
             tree.succeed(&state.tree);
             state.tree = *tree;
+            state.tree.sessions().iter().for_each(|(session, _)| self.next_session.pass(session));
             let last = state.tree.last_processed();
             self.flight = Flight::new(last);
             self.peers().config_due = true;
