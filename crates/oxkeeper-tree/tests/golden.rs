@@ -62,7 +62,7 @@ fn the_snapshot_of_the_reference_has_its_digest() {
 #[test]
 fn every_transaction_of_the_reference_leads_to_the_digest_that_it_carries() {
     let mut tree = Tree::new(options());
-    tree.set_config(b"", Zxid(0), Millis(1));
+    tree.write_config("", Zxid(0), Millis(1));
     let mut changes: Vec<Change> = Vec::new();
     let entries = entries();
     assert!(entries.len() > 50);

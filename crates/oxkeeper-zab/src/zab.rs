@@ -249,7 +249,7 @@ impl Zab {
             accepted_epoch: core.epochs.accepted(),
             current_epoch: core.epochs.current(),
             last_logged: core.history.last_logged(),
-            last_committed: core.delivered,
+            last_committed: core.committed,
             voters: core.quorums().voters(),
             learners,
             election_round: core.election.round(),
@@ -552,6 +552,6 @@ impl Zab {
     /// As if everything through `last` had been proposed and committed.
     pub(crate) fn skip_counter_to(&mut self, last: Zxid) {
         self.core.history.reset(last);
-        self.core.delivered = last;
+        self.core.committed = last;
     }
 }

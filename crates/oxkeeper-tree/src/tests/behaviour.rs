@@ -229,7 +229,7 @@ fn reaper_finds_used_containers_and_overdue_ttl_nodes() {
 fn the_config_node_is_filled_without_a_transaction() {
     let mut story = Story::new();
     let digest = story.tree.digest();
-    story.tree.set_config(b"server.1=x", Zxid(0x100), Millis(5));
+    story.tree.write_config("server.1=x", Zxid(0x100), Millis(5));
     let stat = story.tree.node("/zookeeper/config").unwrap().stat();
     assert_eq!((stat.version, stat.mzxid, stat.mtime, stat.data_length), (-1, Zxid(0x100), 5, 10));
     assert_eq!((story.tree.digest(), story.tree.last_processed()), (digest, Zxid::ZERO));

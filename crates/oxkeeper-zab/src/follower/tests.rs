@@ -1,6 +1,6 @@
 //! Transcripts of a follower and of an observer, phase by phase.
 
-use super::super::testing::{Bench, commit, durable, ensemble, new_leader, proposal, txn, up_to_date, z};
+use super::super::testing::{Bench, commit, durable, ensemble, error_txn, new_leader, proposal, txn, up_to_date, z};
 use crate::{Input, LinkId, Standing, ZabOptions};
 use oxkeeper_proto::election::PeerState;
 use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
@@ -286,17 +286,43 @@ fn newleader_of_another_epoch_and_uptodate_before_our_ack_end_the_role() {
     assert_over(&f.packet(9, up_to_date()), "got UPTODATE");
 }
 
+/// A follower of `leader` 3 that got this configuration with NEWLEADER.
+fn told_of_a_list(reconfig_enabled: bool, config: &str) -> Bench {
+    let options = ZabOptions { reconfig_enabled, ..ZabOptions::new(ServerId(1), ensemble()) };
+    let mut f = Bench::with(options, durable(3));
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    f.packet(9, leader_info(2));
+    f.disk();
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(config.into()) });
+    f
+}
+
 #[test]
 fn the_configuration_of_newleader_counts_from_then_on() {
     // QP044: version 0 of everybody becomes the first epoch's; a quorum is one of both.
-    let mut f = Bench::discovered(1, 3);
-    f.packet(9, Packet::Diff { zxid: z(1, 3) });
-    let mut named = super::super::testing::ensemble();
+    let mut named = ensemble();
     named.set_version(z(2, 0));
-    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(named.to_string()) });
+    let mut f = told_of_a_list(true, &named.to_string());
     assert_eq!(f.zab.report().voters.len(), 3);
     f.disk();
     assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!(f.zab.ensemble().version(), z(2, 0));
+}
+
+#[test]
+fn without_reconfiguration_the_list_of_a_leader_is_not_kept() {
+    // ZOOKEEPER-3814, 3829: this server's file lists three voters, the leader's list has another, and a version.
+    let larger = format!("{}\nserver.7=h7:1:2:participant", ensemble()).replace("version=0", "version=100000000");
+    let mut f = told_of_a_list(false, &larger);
+    let voters = f.zab.report().voters;
+    assert_eq!(voters, [1, 2, 3].map(ServerId).into());
+    f.disk();
+    assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!((f.zab.ensemble(), f.zab.report().voters), (&ensemble(), voters));
+    // With it, a quorum is one of both lists.
+    assert_eq!(told_of_a_list(true, &larger).zab.report().voters, [1, 2, 3, 7].map(ServerId).into());
 }
 
 // ---- phase 3, paper: ACK after the log, deliver on COMMIT
@@ -356,6 +382,34 @@ fn a_follower_whose_disk_is_silent_gives_up_and_so_does_an_observer() {
         f.pass(1_000);
         assert!(f.zab.report().election_round > round, "server {me}");
     }
+}
+
+#[test]
+fn a_refused_write_under_the_zxid_before_is_passed_over_wherever_it_comes() {
+    // Leaders of 3.9.0 to 3.9.5: what they cannot read has no zxid of its own, and ⟨e, 0⟩ before their first.
+    let refusal = |epoch, counter| Packet::Proposal { zxid: z(epoch, counter), txn: error_txn() };
+    let mut f = Bench::discovered(1, 3);
+    let sent = [proposal(1, 4), commit(1, 4), refusal(1, 4), commit(1, 4), proposal(1, 5), commit(1, 5)];
+    for packet in [Packet::Diff { zxid: z(1, 5) }].into_iter().chain(sent) {
+        assert!(f.packet(9, packet).is_empty());
+    }
+    let lines = f.packet(9, new_leader(2));
+    assert_eq!(lines, ["append 1.4", "proposed 1.4", "append 1.5", "proposed 1.5", "current 2"]);
+    f.disk();
+    f.packet(9, up_to_date());
+    assert!(f.packet(9, refusal(2, 0)).is_empty());
+    assert_eq!(f.packet(9, proposal(2, 1)), ["append 2.1", "proposed 2.1"]);
+    assert!(f.packet(9, refusal(2, 1)).is_empty() && f.packet(9, refusal(2, 1)).is_empty());
+    assert_eq!(f.packet(9, commit(2, 1)), ["commit 2.1"]);
+    assert_eq!(f.packet(9, proposal(2, 2)), ["append 2.2", "proposed 2.2"]);
+    assert_eq!(f.disk(), ["9 ACK 2.1", "9 ACK 2.2"]);
+    // Anything else under the zxid before is no such write.
+    assert_over(&f.packet(9, proposal(2, 2)), "follows");
+    let mut o = Bench::following(4, 3);
+    let inform = |counter, txn| Packet::Inform { zxid: z(2, counter), txn };
+    assert_eq!(o.packet(9, inform(1, txn())), ["append 2.1", "proposed 2.1", "commit 2.1"]);
+    assert!(o.packet(9, inform(1, error_txn())).is_empty());
+    assert_eq!(o.packet(9, inform(2, txn())), ["append 2.2", "proposed 2.2", "commit 2.2"]);
 }
 
 // ---- observers
