@@ -164,11 +164,12 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     faults
 }
 
-/// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults.
+/// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults; and
+/// where clocks are even, so that those runs go on judging when sessions end ([`times_are_kept`]).
 fn hanging_disks(options: &RunOptions) -> Vec<(u64, Fault)> {
     let r = &mut Random::new(options.seed, "hanging disks");
     let span = options.duration_ms * 1000;
-    if options.early || !options.disk_faults || options.faults == 0 || !r.chance(40) {
+    if options.early || !options.disk_faults || options.clock_faults || options.faults == 0 || !r.chance(60) {
         return Vec::new();
     }
     let hang = |r: &mut Random| Fault::DiskHangs { target: target(r, options), us: r.between(1_000_000, 15_000_000) };
