@@ -74,6 +74,7 @@ impl CoreLoop {
             while self.replica.has_committed() {
                 self.apply();
             }
+            self.shared.core.rounds.end(|(thread, conn)| self.dirty[thread].push(conn));
             self.tell();
             if stop {
                 return;
@@ -117,6 +118,10 @@ impl CoreLoop {
             }
         }
         drop(state);
+        // COMMIT is about to leave: who hears of it there and reads here is to see it.
+        if self.replica.has_committed() {
+            shared.core.rounds.committed_here();
+        }
         // The disk first: it takes longest.
         self.ask_disk();
         self.tell_of_quotas(now.monotonic);

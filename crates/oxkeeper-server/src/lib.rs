@@ -23,6 +23,7 @@ pub mod options;
 pub mod peer;
 pub mod rate_log;
 pub mod recovery;
+pub mod rounds;
 pub mod run;
 pub mod seed;
 pub mod settings;

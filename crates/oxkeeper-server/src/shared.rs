@@ -10,7 +10,9 @@ use crate::metrics::{CoreMetrics, IoMetrics};
 use crate::options::EdgeOptions;
 use crate::peer::PeerShared;
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
+use crate::rounds::Rounds;
 use hashbrown::HashMap;
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report;
 use oxkeeper_replica::state::WatchAccess;
@@ -41,9 +43,20 @@ pub enum CoreEvent {
     Stop,
 }
 
+impl CoreEvent {
+    /// Whether a leader says with it that something is committed.
+    fn commits(&self) -> bool {
+        let CoreEvent::Input(Input::Peer(oxkeeper_zab::Input::Packet { packet, .. })) = self else { return false };
+        use Packet::{Commit, CommitAndActivate, Inform, InformAndActivate};
+        matches!(packet, Commit { .. } | CommitAndActivate { .. } | Inform { .. } | InformAndActivate { .. })
+    }
+}
+
 /// The way to the core. What is put in together is taken out together.
 #[derive(Default)]
 pub struct CoreQueue {
+    /// For reads, which see what had arrived here. A reader is a connection, by its I/O thread.
+    pub rounds: Rounds<(usize, ConnId)>,
     waiting: Mutex<CoreWaiting>,
     wake: Condvar,
     /// For those who wait in [`CoreQueue::put_when_room`].
@@ -62,31 +75,37 @@ struct CoreWaiting {
 impl CoreQueue {
     /// Moves all of `events` in.
     pub fn put(&self, events: &mut Vec<CoreEvent>) {
-        if events.is_empty() {
-            return;
-        }
-        let mut waiting = lock(&self.waiting);
-        waiting.events.append(events);
-        let sleeping = std::mem::take(&mut waiting.sleeping);
-        drop(waiting);
-        if sleeping {
-            self.wake.notify_one();
+        if !events.is_empty() {
+            self.put_into(lock(&self.waiting), events);
         }
     }
     pub fn put_one(&self, event: CoreEvent) {
         self.put(&mut vec![event]);
     }
-    /// As [`CoreQueue::put`], but first waits until fewer than [`CORE_EVENTS_MAX`] wait: what a peer sends faster than the core
-    /// takes it stays in the peer's connection.
+    /// For what another server has sent: as [`CoreQueue::put`], but first waits until fewer than [`CORE_EVENTS_MAX`] wait. What
+    /// a peer sends faster than the core takes it stays in the peer's connection.
     pub fn put_when_room(&self, events: &mut Vec<CoreEvent>) {
+        if events.is_empty() {
+            return;
+        }
         let mut waiting = lock(&self.waiting);
         while waiting.events.len() >= CORE_EVENTS_MAX {
             waiting.crowded += 1;
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             waiting.crowded -= 1;
         }
+        if events.iter().any(CoreEvent::commits) {
+            self.rounds.commit_arrived();
+        }
+        self.put_into(waiting, events);
+    }
+    fn put_into(&self, mut waiting: MutexGuard<CoreWaiting>, events: &mut Vec<CoreEvent>) {
+        waiting.events.append(events);
+        let sleeping = std::mem::take(&mut waiting.sleeping);
         drop(waiting);
-        self.put(events);
+        if sleeping {
+            self.wake.notify_one();
+        }
     }
     /// Takes everything there is into `into`, which is empty; waits at most `patience` for something to come.
     pub fn take(&self, into: &mut Vec<CoreEvent>, patience: Duration) {
@@ -96,6 +115,7 @@ impl CoreQueue {
             waiting = self.wake.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
             waiting.sleeping = false;
         }
+        self.rounds.begin();
         std::mem::swap(&mut waiting.events, into);
         if waiting.crowded > 0 {
             self.room.notify_all();

@@ -12,6 +12,7 @@ use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
 use oxkeeper_replica::namespaces::Namespaces;
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Input, State, Submitted};
@@ -168,7 +169,7 @@ impl Connection {
         }
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
-            Route::Read(op) => self.read(shared, request(op), reading, out)?,
+            Route::Read(op) => return self.read(shared, request(op), reading, out),
             Route::Submit(op) => return self.submit(shared, scratch, request(op), now, out),
             Route::Auth => self.authenticate(shared, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, out),
@@ -180,7 +181,26 @@ impl Connection {
         Ok(true)
     }
 
-    /// Answered here, from the tree as it is.
+    /// Whether everything is applied that was committed, as far as that had arrived here before the next read. If not, the read
+    /// waits as behind a write of its own, and this connection is told when it may go on.
+    fn is_abreast(&mut self, shared: &Shared) -> bool {
+        let Some(peers) = &shared.peers else { return true };
+        let rounds = &shared.core.rounds;
+        let outstanding = match self.waits_for {
+            // What has arrived since then is not waited for: others may write without end.
+            Some(round) => (!rounds.is_over(round)).then_some(round),
+            None => {
+                if matches!(shared.mode.get(), Mode::Follower | Mode::Observer) {
+                    peers.take_arrived();
+                }
+                rounds.outstanding().filter(|round| rounds.wait(*round, (self.link.thread, self.link.conn)))
+            }
+        };
+        self.waits_for = outstanding;
+        outstanding.is_none()
+    }
+
+    /// Answered here, from the tree as it is. False when it has to wait.
     #[inline]
     fn read<'s>(
         &mut self,
@@ -188,9 +208,12 @@ impl Connection {
         request: Request,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
-    ) -> Result<(), End> {
+    ) -> Result<bool, End> {
         let Request { xid, op, body, .. } = request;
         if reading.state.is_none() {
+            if !self.is_abreast(shared) {
+                return Ok(false);
+            }
             let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
             reading.state = Some(guard);
             self.absorb(shared, drained)?;
@@ -210,7 +233,7 @@ impl Connection {
         reading.reads += 1;
         metrics.responded(out.len() - start);
         self.link.figures.answers(op.number(), xid.0);
-        Ok(())
+        Ok(true)
     }
 
     /// Goes to the core, unless the limits of the server are against it. False when it has to wait.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | one thread for both ports' listeners and all election connections | [`poll_thread`] |
 //! | who dials whom on the election port, one message per member | [`election_mesh`] |
-//! | connections of the quorum port: a reader thread and a writer thread each | [`link`] |
+//! | connections of the quorum port: a reader thread and a writer thread each | [`link`], [`intake`] |
 //! | learners that connect, while it is not known who leads | [`learner_listener`] |
 //! | the dial to the leader | [`learner_dial`] |
 //! | a leader's snapshot on its way to the disk | [`snapshot_receiver`] |
@@ -17,6 +17,7 @@ pub mod address;
 pub mod election_link;
 pub mod election_mesh;
 pub mod history_reader;
+pub mod intake;
 pub mod learner_dial;
 pub mod learner_listener;
 pub mod link;
@@ -42,7 +43,7 @@ use oxkeeper_types::ServerId;
 use oxkeeper_zab::LinkId;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// What the threads that deal with other servers share.
 pub struct PeerShared {
@@ -53,6 +54,8 @@ pub struct PeerShared {
     /// Open connections of the quorum port.
     pub links: Mutex<HashMap<LinkId, Arc<PeerLink>, foldhash::fast::FixedState>>,
     links_made: AtomicU64,
+    /// The last one of them that we dialled, while it is open.
+    leader: RwLock<Option<Arc<PeerLink>>>,
     /// For the thread that owns the election connections: frames to send, the newest for each member.
     pub inbox: Mutex<PollInbox>,
     pub waker: mio::Waker,
@@ -88,6 +91,7 @@ impl PeerShared {
             metrics: PeerMetrics::default(),
             links: Mutex::default(),
             links_made: AtomicU64::new(0),
+            leader: RwLock::default(),
             inbox: Mutex::default(),
             waker,
             dial: Mutex::new(0),
@@ -96,6 +100,20 @@ impl PeerShared {
 
     pub fn next_link(&self) -> LinkId {
         LinkId(self.links_made.fetch_add(1, Relaxed) + 1)
+    }
+
+    fn set_leader(&self, link: &Arc<PeerLink>) {
+        *self.leader.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+    }
+    fn forget_leader(&self, link: LinkId) {
+        self.leader.write().unwrap_or_else(PoisonError::into_inner).take_if(|leader| leader.id == link);
+    }
+
+    /// What has arrived from the leader is in the core's queue when this returns.
+    pub fn take_arrived(&self) {
+        if let Some(link) = &*self.leader.read().unwrap_or_else(PoisonError::into_inner) {
+            link.intake.take_arrived(self, link);
+        }
     }
 
     /// Changes the inbox of the thread of the election port, and wakes it.
