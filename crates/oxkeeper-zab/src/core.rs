@@ -84,6 +84,12 @@ impl Core {
         if self.needs_snapshot { Zxid::NONE } else { self.history.last_logged() }
     }
 
+    /// The end of a history that no leader may build upon. It is told beside the wish for a snapshot: what we have acknowledged
+    /// is in it, so a leader has to know that its own is no shorter before it counts our promise.
+    pub fn unusable_last(&self) -> Option<Zxid> {
+        self.needs_snapshot.then(|| self.history.last_logged())
+    }
+
     pub fn append(&mut self, zxid: Zxid, txn: TxnBytes, out: &mut Vec<Output>) {
         self.history.append(zxid, txn.clone());
         self.disk.append(self.reign, zxid);

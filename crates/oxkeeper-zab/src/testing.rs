@@ -146,7 +146,12 @@ impl Bench {
         lines
     }
     pub fn ack_epoch(&mut self, link: u64, current: Option<i64>, last_zxid: Zxid) -> Vec<String> {
-        self.packet(link, Packet::AckEpoch(AckEpoch { current_epoch: current.map(Epoch), last_zxid }))
+        self.packet(link, Packet::AckEpoch(AckEpoch { current_epoch: current.map(Epoch), last_zxid, kept: None }))
+    }
+    /// From one that promises the epoch and wants a snapshot, as its history, which ends here, can be built upon by nobody.
+    pub fn ack_epoch_for_snapshot(&mut self, link: u64, current: i64, kept: Option<Zxid>) -> Vec<String> {
+        let ack = AckEpoch { current_epoch: Some(Epoch(current)), last_zxid: Zxid::NONE, kept };
+        self.packet(link, Packet::AckEpoch(ack))
     }
     pub fn ack(&mut self, link: u64, zxid: Zxid) -> Vec<String> {
         self.packet(link, Packet::Ack { zxid })
@@ -282,8 +287,9 @@ fn describe_packet(packet: &Packet) -> String {
             format!("{name} {}", accepted_epoch.0)
         }
         Packet::LeaderInfo { epoch, .. } | Packet::NewLeader { epoch, .. } => format!("{name} {}", epoch.0),
-        Packet::AckEpoch(AckEpoch { current_epoch, last_zxid }) => {
-            format!("{name} {} {}", current_epoch.map_or(-1, |e| e.0), short(*last_zxid))
+        Packet::AckEpoch(AckEpoch { current_epoch, last_zxid, kept }) => {
+            let kept = kept.map_or(String::new(), |kept| format!(" kept {}", short(kept)));
+            format!("{name} {} {}{kept}", current_epoch.map_or(-1, |e| e.0), short(*last_zxid))
         }
         Packet::UpToDate { .. } => name.into(),
         Packet::Proposal { zxid, .. }

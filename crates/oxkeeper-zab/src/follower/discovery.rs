@@ -77,8 +77,8 @@ impl Discovery {
         if !core.epochs.has_accepted(answer.epoch) {
             return None;
         }
-        let last_zxid = core.usable_last();
-        send(self.link, Packet::AckEpoch(AckEpoch { current_epoch: answer.current_epoch, last_zxid }), out);
+        let (last_zxid, kept) = (core.usable_last(), core.unusable_last());
+        send(self.link, Packet::AckEpoch(AckEpoch { current_epoch: answer.current_epoch, last_zxid, kept }), out);
         Some(Sync::begin(self.link, answer.epoch, observer))
     }
 }

@@ -180,7 +180,7 @@ fn a_history_that_cannot_be_cut_stays_until_a_snapshot_takes_its_place() {
         // It votes with what it has,
         assert_eq!((f.zab.last_logged(), f.zab.report().election_round), (z(1, 5), round + 1));
         // and tells leaders that they can build upon none of it.
-        assert_eq!(meet_next_leader(&mut f, 3), ["9 ACKEPOCH 1 -1"]);
+        assert_eq!(meet_next_leader(&mut f, 3), ["9 ACKEPOCH 1 -1 kept 1.5"]);
         f.packet(9, Packet::Snap { zxid: z(2, 1) });
         assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 2.1"]);
         f.closed(9);

@@ -97,8 +97,9 @@ impl Leader {
         Ok(self.commit_acked(core, out))
     }
 
-    /// Commits what a quorum has on disk by now.
-    fn commit_acked(&mut self, core: &mut Core, out: &mut Vec<Output>) -> Verdict {
+    /// Commits what a quorum has on disk by now. To be asked whenever something more counts: an acknowledgement, our own disk,
+    /// a learner whose acknowledgements count from now on.
+    pub(super) fn commit_acked(&mut self, core: &mut Core, out: &mut Vec<Output>) -> Verdict {
         let Phase::Broadcast(broadcast) = &mut self.phase else { return Verdict::Stay };
         let committed = core.history.committed();
         let acks = &mut broadcast.scratch;

@@ -249,7 +249,7 @@ impl Leader {
         let learner = self.learners.get_mut(&link).expect("a packet comes from a guest or a learner");
         learner.heard = now;
         match (&mut learner.state, packet) {
-            (State::EpochSent, Packet::AckEpoch(ack)) => Ok(self.on_ack_epoch(core, now, link, *ack, out)),
+            (State::EpochSent, Packet::AckEpoch(ack)) => self.on_ack_epoch(core, now, link, *ack, out),
             (State::EpochSent, other) => Err(unexpected("ACKEPOCH", other)),
             (State::Syncing(_), Packet::Ack { zxid }) => self.on_sync_ack(core, now, link, *zxid, out),
             (State::Syncing(_), other) => Err(unexpected("ACK of NEWLEADER", other)),
@@ -265,7 +265,8 @@ impl Leader {
         }
     }
 
-    /// QP037. A second answer to the same epoch (-1) does not count, nor does one of a server that trusts no database.
+    /// QP037. A second answer to the same epoch (-1) does not count, nor does one of a server that knows of no history: it may
+    /// have lost one. Which history a voter has, and whether ours can be built upon it, are two facts.
     fn on_ack_epoch(
         &mut self,
         core: &mut Core,
@@ -273,23 +274,24 @@ impl Leader {
         link: LinkId,
         ack: AckEpoch,
         out: &mut Vec<Output>,
-    ) -> Verdict {
+    ) -> Result<Verdict, Misbehaved> {
         let learner = self.learners.get_mut(&link).expect("a learner");
         learner.enter(State::EpochAcked { last: ack.last_zxid }, now);
         let (id, observer) = (learner.id, learner.observer);
         if let Phase::Discovery(discovery) = &mut self.phase
             && let Some(current) = ack.current_epoch.filter(|_| !observer && core.quorums().is_voter(id))
         {
-            if discovery::is_ahead((current, ack.last_zxid), self.summary) {
-                return Verdict::Over(LinkEnd::RoleOver);
+            let end = ack.end_of_history();
+            if discovery::is_ahead((current, end.unwrap_or(Zxid::NONE)), self.summary) {
+                return Ok(Verdict::Over(LinkEnd::RoleOver));
             }
-            if ack.last_zxid != Zxid::NONE {
+            if end.is_some() {
                 discovery.on_promise(id);
             }
         }
         self.advance(core, now, out);
         self.synchronise_waiting(core, now, out);
-        Verdict::Stay
+        Ok(Verdict::Stay)
     }
 
     /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009).
@@ -319,7 +321,14 @@ impl Leader {
                 }
                 self.advance(core, now, out);
             }
-            Phase::Broadcast(_) => self.send_up_to_date(link, now, out),
+            Phase::Broadcast(_) => {
+                self.send_up_to_date(link, now, out);
+                // From here on what it has acknowledged counts, and some of that may have come already. (Before the epoch is
+                // established nothing is proposed, so there is nothing to acknowledge.)
+                if let Verdict::Over(why) = self.commit_acked(core, out) {
+                    return Ok(Verdict::Over(why));
+                }
+            }
         }
         self.synchronise_waiting(core, now, out);
         Ok(Verdict::Stay)

@@ -64,6 +64,41 @@ fn a_second_answer_to_an_epoch_does_not_count_nor_does_an_observer() {
 }
 
 #[test]
+fn a_promise_with_a_wish_for_a_snapshot_counts_where_the_leader_knows_to_be_ahead() {
+    // Two of three are alive, and the history of one of them cannot be cut. (current epoch, end of what it has)
+    let rows = [
+        (1, Some(z(1, 3)), "agreed"),
+        (0, Some(z(1, 9)), "agreed"),
+        (1, Some(z(1, 4)), "over"),
+        (2, Some(z(1, 1)), "over"),
+        // It knows of no history, and may have had one: as one whose data directory was emptied.
+        (1, None, "waits"),
+        (0, None, "waits"),
+    ];
+    for (current, kept, outcome) in rows {
+        let mut l = Bench::new(1, durable(3));
+        l.elect(1);
+        l.join(2, 2, 1);
+        l.disk();
+        let lines = l.ack_epoch_for_snapshot(2, current, kept);
+        let expected: &[&str] = match outcome {
+            "agreed" => &["current 2", "preparing 2", "freeze for 2"],
+            "over" => &["close 2: RoleOver", "looking"],
+            _ => &[],
+        };
+        assert_eq!(lines, expected, "{current} {kept:?}");
+        if outcome == "agreed" {
+            // The promise is no acknowledgement of a history: that takes the snapshot and NEWLEADER.
+            assert!(l.disk().is_empty());
+            l.step(Input::ImageFrozen { link: LinkId(2), zxid: z(1, 3) });
+            assert!(!l.zab.report().is_established_leader());
+            l.ack(2, z(2, 0));
+            assert!(l.zab.report().is_established_leader());
+        }
+    }
+}
+
+#[test]
 fn a_member_that_has_promised_a_later_epoch_gets_one_it_may_follow() {
     let mut l = Bench::established(3);
     let lines = l.join(3, 3, 7);
@@ -234,9 +269,43 @@ fn a_follower_of_3_8_may_acknowledge_proposals_before_newleader() {
     assert_eq!(lines, ["3 DIFF 1.3", "3 PROPOSAL 2.1", "3 NEWLEADER 2"]);
     l.disk();
     assert!(l.ack(3, z(2, 1)).is_empty(), "no vote of a server that has not accepted the epoch");
-    assert_eq!(l.ack(3, z(2, 0)), ["3 UPTODATE"]);
-    let lines = l.ack(3, z(2, 1));
-    assert_eq!(lines, ["2 COMMIT 2.1", "3 COMMIT 2.1", "commit 2.1"]);
+    // It is said once.
+    assert_eq!(l.ack(3, z(2, 0)), ["3 UPTODATE", "2 COMMIT 2.1", "3 COMMIT 2.1", "commit 2.1"]);
+}
+
+#[test]
+fn an_acknowledgement_from_before_newleader_confirms_leadership_like_a_later_one() {
+    // Of five, so that neither a commit nor the first follower's answer is enough.
+    let five: Vec<(String, String)> = (1..=5).map(|id| (format!("server.{id}"), format!("h{id}:1:2"))).collect();
+    let five = five.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let five = Ensemble::from_entries(five, MemberRules::default()).expect("five");
+    let voter = |id: i64| Packet::FollowerInfo {
+        accepted_epoch: Epoch(1),
+        info: LearnerInfo { server: Some(ServerId(id)), protocol_version: 0x1_0000, config_version: Zxid::ZERO },
+    };
+    let mut l = Bench::with(ZabOptions::new(ServerId(1), five), durable(3));
+    l.elect(1);
+    let join = |l: &mut Bench, id: u64| {
+        l.step(Input::LearnerConnected { link: LinkId(id) });
+        l.packet(id, voter(id as i64));
+    };
+    join(&mut l, 2);
+    join(&mut l, 3);
+    l.disk();
+    for id in [2, 3] {
+        l.ack_epoch(id, Some(1), z(1, 3));
+    }
+    l.disk();
+    for id in [2, 3] {
+        l.ack(id, z(2, 0));
+    }
+    l.step(Input::ConfirmLeadership);
+    l.propose();
+    l.pong(2);
+    join(&mut l, 4);
+    l.ack_epoch(4, Some(1), z(1, 3));
+    l.ack(4, z(2, 1));
+    assert_eq!(l.ack(4, z(2, 0)), ["4 UPTODATE", "confirmed 1"]);
 }
 
 #[test]
@@ -367,7 +436,7 @@ fn the_first_configuration_is_named_after_the_first_epoch() {
     l.join(2, 2, 0);
     l.disk();
     let mut out = Vec::new();
-    let ack = oxkeeper_proto::quorum::AckEpoch { current_epoch: Some(Epoch(0)), last_zxid: Zxid::ZERO };
+    let ack = oxkeeper_proto::quorum::AckEpoch { current_epoch: Some(Epoch(0)), last_zxid: Zxid::ZERO, kept: None };
     let input = Input::Packet { link: LinkId(2), packet: Packet::AckEpoch(ack) };
     l.zab.step(Millis(l.now), input, &mut out);
     let config = out.iter().find_map(|output| match output {
