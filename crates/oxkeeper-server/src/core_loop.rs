@@ -155,7 +155,7 @@ impl CoreLoop {
     fn hand_on(&mut self) {
         self.ask_disk();
         if let Some(peers) = &mut self.peers {
-            peers.carry_out(&mut self.out.peers);
+            peers.carry_out(&mut self.out.peers, &self.out.last);
             if let Some(members) = self.out.members.take() {
                 peers.keep(*members);
             }

@@ -40,7 +40,7 @@ impl Replica {
         };
         self.tracker.touch(session, now.monotonic);
         let check = self.tracker.check(session, speaker);
-        self.propose(state, now, Origin::Elsewhere, session, xid, op, body, &auth, check, out);
+        self.propose(state, now, Origin::Learner(link), session, xid, op, body, &auth, check, out);
     }
 
     /// A learner serves this session now, if it lives.
