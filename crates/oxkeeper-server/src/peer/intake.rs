@@ -71,7 +71,13 @@ impl Intake {
     }
 
     /// One read. Answers how many bytes it has brought; the error is the end of the link.
-    fn take(&self, shared: &PeerShared, link: &PeerLink, cutter: &mut Cutter, wait: RecvFlags) -> Result<usize, String> {
+    fn take(
+        &self,
+        shared: &PeerShared,
+        link: &PeerLink,
+        cutter: &mut Cutter,
+        wait: RecvFlags,
+    ) -> Result<usize, String> {
         if let Some(why) = &cutter.ended {
             return Err(why.clone());
         }
