@@ -50,6 +50,8 @@ pub enum ServerEvent {
         link: LinkId,
         after: Zxid,
     },
+    /// The reader of the link with the leader has its turn.
+    ReadLink,
     ImageSent(ImageId),
     LeaderDialled {
         number: u64,
@@ -258,6 +260,7 @@ impl World {
         if self.hosts[h].running.is_none() {
             return;
         }
+        self.note_arrival(h, &event);
         if self.hosts[h].paused {
             self.hosts[h].deferred.push(event);
             return;
@@ -275,16 +278,33 @@ impl World {
                 let txns = self.hosts[h].read_history(&self.options, after);
                 self.input(h, Input::Peer(ZabInput::HistoryRead { link, after, txns }));
             }
+            ServerEvent::ReadLink => self.read_link(h),
             ServerEvent::ImageSent(image) => self.input(h, Input::ImageSent { image }),
             ServerEvent::LeaderDialled { number } => self.on_leader_dialled(h, number),
             ServerEvent::ElectionDialled { peer, refused } => self.on_election_dialled(h, peer, refused),
             ServerEvent::Message { kind, name, key, message } => match kind {
                 Kind::Client => self.on_client_bytes(h, ConnId(name), message),
-                Kind::Quorum => self.on_link_message(h, LinkId(name), message),
+                Kind::Quorum => self.on_link_arrival(h, LinkId(name), message),
                 Kind::Election => self.on_election_message(h, key, message),
             },
         }
         self.settle(h);
+    }
+
+    /// For the checkers: what has come to this server, whether or not anybody there has looked.
+    fn note_arrival(&mut self, h: usize, event: &ServerEvent) {
+        let ServerEvent::Message { kind, name, message, .. } = event else { return };
+        match (kind, message) {
+            (Kind::Quorum, Message::Packet(packet)) => self.check.on_told_committed(h, packet),
+            (Kind::Client, Message::Bytes(_)) => {
+                let arrived = self.check.arrived(h);
+                let running = self.hosts[h].running.as_mut().expect("looked at by the caller");
+                if let Some(port) = running.ports.get_mut(&ConnId(*name)) {
+                    port.arrived = arrived;
+                }
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn start(&mut self, h: usize) {
