@@ -2,10 +2,12 @@
 
 use super::connection::{Connection, Phase};
 use super::io_thread::Scratch;
-use super::link::bump;
 use super::order::{Class, InCore};
-use crate::admin::Command;
-use crate::shared::{CoreEvent, LockedWatches, Shared, lock};
+use super::port::{ClientPort, Command};
+use crate::core_queue::CoreEvent;
+use crate::lock::lock;
+use crate::metrics::bump;
+use crate::serving::LockedWatches;
 use bytes::Bytes;
 use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader};
 use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
@@ -58,16 +60,16 @@ impl Connection {
     /// Takes whole requests off the front of `bytes`, as far as that is possible now.
     pub(super) fn take_requests(
         &mut self,
-        shared: &Shared,
+        port: &ClientPort,
         scratch: &mut Scratch,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Taken, End> {
         let mut at = 0;
-        if self.phase == Phase::Fresh && self.take_word(shared, bytes)? {
+        if self.phase == Phase::Fresh && self.take_word(port, bytes)? {
             return Ok(Taken { consumed: bytes.len() });
         }
-        let now = shared.clock.monotonic();
+        let now = port.serving.clock.monotonic();
         let mut reading = Reading::default();
         let mut taken = 0;
         let result = loop {
@@ -78,10 +80,10 @@ impl Connection {
                 self.interrupted = true;
                 break Ok(());
             }
-            let body = match frame::next(&bytes[at..], shared.edge.frame_bytes_max) {
+            let body = match frame::next(&bytes[at..], port.options.frame_bytes_max) {
                 Frame::Partial { .. } => break Ok(()),
                 Frame::BadLength(length) => {
-                    let max = shared.edge.frame_bytes_max;
+                    let max = port.options.frame_bytes_max;
                     break Err(End::Because(format!(
                         "Len error {length}: a frame has 0 to {max} bytes (jute.maxbuffer)"
                     )));
@@ -89,9 +91,9 @@ impl Connection {
                 Frame::Whole { body, .. } => body,
             };
             let done = if self.phase == Phase::Fresh {
-                self.take_handshake(shared, scratch, body, now).map(|()| true)
+                self.take_handshake(port, scratch, body, now).map(|()| true)
             } else {
-                self.take_request(shared, scratch, body, now, &mut reading, out)
+                self.take_request(port, scratch, body, now, &mut reading, out)
             };
             match done {
                 Ok(true) => {
@@ -104,38 +106,44 @@ impl Connection {
         };
         let reads = reading.reads;
         drop(reading);
-        self.count(shared, taken, reads, at, now);
+        self.count(port, taken, reads, at, now);
         result.map(|()| Taken { consumed: at })
     }
 
     /// True when the connection asked a four-letter word: then there is nothing else to take.
-    fn take_word(&mut self, shared: &Shared, bytes: &[u8]) -> Result<bool, End> {
+    fn take_word(&mut self, port: &ClientPort, bytes: &[u8]) -> Result<bool, End> {
         let Some(word) = bytes.first_chunk::<4>() else { return Ok(false) };
         if *word == TELNET_CLOSE {
             return Err(End::Quiet);
         }
         let Some(word) = FourLetterWord::from_bytes(word) else { return Ok(false) };
-        shared.io[self.link.thread].metrics.received(4);
+        port.metrics.io[self.link.thread].received(4);
         bump(&self.link.figures.received, 1);
         self.phase = Phase::Command;
         let mask = bytes.get(4..4 + STMK_MASK_BYTES).and_then(|b| b.try_into().ok()).map(i64::from_be_bytes);
-        shared.admin.send(Command { link: self.link.clone(), word, mask }).map_err(|_| End::Quiet)?;
+        port.admin.send(Command { link: self.link.clone(), word, mask }).map_err(|_| End::Quiet)?;
         Ok(true)
     }
 
-    fn take_handshake(&mut self, shared: &Shared, scratch: &mut Scratch, body: &[u8], now: Millis) -> Result<(), End> {
-        let metrics = &shared.io[self.link.thread].metrics;
+    fn take_handshake(
+        &mut self,
+        port: &ClientPort,
+        scratch: &mut Scratch,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), End> {
+        let metrics = &port.metrics.io[self.link.thread];
         bump(&metrics.connect_requests, 1);
-        let request = ConnectRequest::read(&mut Reader::new(body, shared.edge.frame_bytes_max))
+        let request = ConnectRequest::read(&mut Reader::new(body, port.options.frame_bytes_max))
             .map_err(|error| End::Because(format!("its first frame is no connect request: {error}")))?;
-        if shared.edge.throttle.tokens > 0 && !lock(&shared.throttle).admit(&request, now) {
+        if port.options.throttle.tokens > 0 && !lock(&port.throttle).admit(&request, now) {
             bump(&metrics.connections_rejected, 1);
             return Err(End::Because("too many connect requests at once (connection_throttle_tokens)".into()));
         }
         self.phase = Phase::Handshaking;
         self.known_to_core = true;
         let op = OpCode::CreateSession.number();
-        self.submitted(shared, InCore { xid: Xid(0), op, since: now, large_bytes: 0 });
+        self.submitted(port, InCore { xid: Xid(0), op, since: now, large_bytes: 0 });
         scratch.submitted.push(CoreEvent::Opened(self.link.clone(), request));
         Ok(())
     }
@@ -143,19 +151,19 @@ impl Connection {
     /// One request after the handshake. False when it has to wait.
     fn take_request<'s>(
         &mut self,
-        shared: &'s Shared,
+        port: &'s ClientPort,
         scratch: &mut Scratch,
         frame: &[u8],
         now: Millis,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
-        let mut r = Reader::new(frame, shared.edge.frame_bytes_max);
+        let mut r = Reader::new(frame, port.options.frame_bytes_max);
         let header = RequestHeader::read(&mut r)
             .map_err(|_| End::Because(format!("a request of {} bytes has no header", frame.len())))?;
         let way = route(header.op);
         let class = if matches!(way, Route::Submit(_)) { Class::Core } else { Class::Here };
-        if !self.may_take(shared, class) {
+        if !self.may_take(port, class) {
             return Ok(false);
         }
         if !self.touched {
@@ -163,15 +171,16 @@ impl Connection {
             scratch.touched.push(self.session);
         }
         let body = r.remaining();
-        if !matches!(way, Route::Auth | Route::Sasl) && !auth::meets_enforcement(&shared.options.auth, &self.auth) {
+        if !matches!(way, Route::Auth | Route::Sasl) && !auth::meets_enforcement(&port.serving.options.auth, &self.auth)
+        {
             write_error(header.xid, Zxid::ZERO, ErrorCode::SessionClosedRequireSaslAuth, out);
             return Err(End::Because("it has not authenticated as enforce.auth.schemes demands".into()));
         }
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
-            Route::Read(op) => return self.read(shared, request(op), reading, out),
-            Route::Submit(op) => return self.submit(shared, scratch, request(op), now, out),
-            Route::Auth => self.authenticate(shared, header.xid, body, out)?,
+            Route::Read(op) => return self.read(port, request(op), reading, out),
+            Route::Submit(op) => return self.submit(port, scratch, request(op), now, out),
+            Route::Auth => self.authenticate(port, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, out),
             Route::Refuse => {
                 write_error(header.xid, Zxid::NONE, ErrorCode::Unimplemented, out);
@@ -181,50 +190,49 @@ impl Connection {
         Ok(true)
     }
 
-    /// Whether everything is applied that was committed, as far as that had arrived here before the next read. If not, the read
-    /// waits as behind a write of its own, and this connection is told when it may go on.
-    fn is_abreast(&mut self, shared: &Shared) -> bool {
-        let Some(peers) = &shared.peers else { return true };
-        let rounds = &shared.core.rounds;
-        let outstanding = match self.waits_for {
-            // What has arrived since then is not waited for: others may write without end.
-            Some(round) => (!rounds.is_over(round)).then_some(round),
-            None => {
-                if matches!(shared.mode.get(), Mode::Follower | Mode::Observer) {
-                    peers.take_arrived();
+    /// Whether all is applied that was committed and had arrived here before the next read. If not, the read waits as behind a
+    /// write of its own connection, and the core tells when it may go on.
+    fn is_abreast(&mut self, port: &ClientPort) -> bool {
+        let rounds = &port.core.rounds;
+        self.waits_for = match (self.waits_for, port.serving.mode.get()) {
+            (None, Mode::Standalone) => None,
+            (None, mode) => {
+                if matches!(mode, Mode::Follower | Mode::Observer) {
+                    port.core.take_arrived();
                 }
                 rounds.outstanding().filter(|round| rounds.wait(*round, (self.link.thread, self.link.conn)))
             }
+            // What has arrived since then is not waited for: others may write without end.
+            (Some(round), _) => (!rounds.is_over(round)).then_some(round),
         };
-        self.waits_for = outstanding;
-        outstanding.is_none()
+        self.waits_for.is_none()
     }
 
     /// Answered here, from the tree as it is. False when it has to wait.
     #[inline]
     fn read<'s>(
         &mut self,
-        shared: &'s Shared,
+        port: &'s ClientPort,
         request: Request,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, .. } = request;
         if reading.state.is_none() {
-            if !self.is_abreast(shared) {
+            if !self.is_abreast(port) {
                 return Ok(false);
             }
-            let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
+            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
             reading.state = Some(guard);
-            self.absorb(shared, drained)?;
+            self.absorb(port, drained)?;
         }
         let tree_state = reading.state.as_ref().expect("taken above");
-        let metrics = &shared.io[self.link.thread].metrics;
+        let metrics = &port.metrics.io[self.link.thread];
         let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
         let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
-        let watches = LockedWatches(&shared.watches);
+        let watches = LockedWatches(&port.serving.watches);
         let start = out.len();
-        let done = tree_state.read(&shared.options, &caller, &watches, figures, xid, op, body, out);
+        let done = tree_state.read(&port.serving.options, &caller, &watches, figures, xid, op, body, out);
         if let Some(why) = done.malformed {
             tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
         }
@@ -240,38 +248,38 @@ impl Connection {
     #[inline]
     fn submit(
         &mut self,
-        shared: &Shared,
+        port: &ClientPort,
         scratch: &mut Scratch,
         request: Request,
         now: Millis,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, frame_bytes } = request;
-        let metrics = &shared.io[self.link.thread].metrics;
-        let stale = self.is_stale(shared, op, now);
-        if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
+        let metrics = &port.metrics.io[self.link.thread];
+        let stale = self.is_stale(port, op, now);
+        if let Some(why) = stale.filter(|_| port.options.drop_stale && port.options.requests_max > 0) {
             bump(&metrics.stale_requests_dropped, 1);
             return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
         }
-        if self.is_stalled(shared, op, now) {
+        if self.is_stalled(port, op, now) {
             return Ok(false);
         }
         if stale.is_some() {
             bump(&metrics.stale_requests, 1);
         }
-        if self.is_throttled(shared, op, now) {
-            if !self.may_take(shared, Class::Here) {
+        if self.is_throttled(port, op, now) {
+            if !self.may_take(port, Class::Here) {
                 return Ok(false);
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            let zxid = shared.handover.shared().tree.last_processed();
+            let zxid = port.serving.handover.shared().tree.last_processed();
             write_error(xid, zxid, ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
-        let large_bytes = self.admit_large(shared, frame_bytes)?;
-        self.submitted(shared, InCore { xid, op: op.number(), since: now, large_bytes });
+        let large_bytes = self.admit_large(port, frame_bytes)?;
+        self.submitted(port, InCore { xid, op: op.number(), since: now, large_bytes });
         scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
             conn: self.link.conn,
             session: self.session,
@@ -284,23 +292,23 @@ impl Connection {
     }
 
     /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
-    fn is_stalled(&mut self, shared: &Shared, op: OpCode, now: Millis) -> bool {
-        let max = shared.edge.requests_max;
-        if max == 0 || shared.outstanding.load(Relaxed) < max || self.is_throttled(shared, op, now) {
+    fn is_stalled(&mut self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
+        let max = port.options.requests_max;
+        if max == 0 || port.outstanding.load(Relaxed) < max || self.is_throttled(port, op, now) {
             return false;
         }
-        bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
+        bump(&port.metrics.io[self.link.thread].throttle_waits, 1);
         self.stalled_since.get_or_insert(now);
         true
     }
 
     /// Why nobody waits for the answer any more, where the request had to wait (reference `Request.isStale`).
-    fn is_stale(&self, shared: &Shared, op: OpCode, now: Millis) -> Option<&'static str> {
+    fn is_stale(&self, port: &ClientPort, op: OpCode, now: Millis) -> Option<&'static str> {
         let waited = now - self.stalled_since.filter(|_| op != OpCode::CloseSession)?;
         let timeout = Millis(i64::from(self.link.figures.timeout_ms.load(Relaxed)));
-        if shared.edge.stale_by_connection && self.peer_closed {
+        if port.options.stale_by_connection && self.peer_closed {
             Some("the client has gone")
-        } else if shared.edge.stale_by_latency && waited > timeout {
+        } else if port.options.stale_by_latency && waited > timeout {
             Some("it has waited longer than the session's timeout")
         } else {
             None
@@ -308,20 +316,20 @@ impl Connection {
     }
 
     /// It has waited longer than `throttled_op_wait_time`: the answer is an error.
-    fn is_throttled(&self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+    fn is_throttled(&self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
         let waited = self.stalled_since.map_or(Millis(0), |since| now - since);
-        op != OpCode::CloseSession && shared.edge.throttled_op_wait.is_some_and(|max| waited > max)
+        op != OpCode::CloseSession && port.options.throttled_op_wait.is_some_and(|max| waited > max)
     }
 
     /// Requests above `largeRequestThreshold` share a budget; one that does not fit ends its connection.
-    fn admit_large(&self, shared: &Shared, bytes: usize) -> Result<u32, End> {
-        if shared.edge.large_request_bytes.is_none_or(|threshold| bytes <= threshold) {
+    fn admit_large(&self, port: &ClientPort, bytes: usize) -> Result<u32, End> {
+        if port.options.large_request_bytes.is_none_or(|threshold| bytes <= threshold) {
             return Ok(0);
         }
-        let before = shared.large_bytes.fetch_add(bytes, Relaxed);
-        if before + bytes > shared.edge.large_requests_bytes_max {
-            shared.large_bytes.fetch_sub(bytes, Relaxed);
-            bump(&shared.io[self.link.thread].metrics.large_requests_rejected, 1);
+        let before = port.large_bytes.fetch_add(bytes, Relaxed);
+        if before + bytes > port.options.large_requests_bytes_max {
+            port.large_bytes.fetch_sub(bytes, Relaxed);
+            bump(&port.metrics.io[self.link.thread].large_requests_rejected, 1);
             return Err(End::Because(format!(
                 "a request of {bytes} bytes, with {before} bytes of large requests under way (largeRequestMaxBytes)"
             )));
@@ -329,20 +337,20 @@ impl Connection {
         Ok(u32::try_from(bytes).expect("frames are below 2 GiB"))
     }
 
-    fn authenticate(&mut self, shared: &Shared, xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    fn authenticate(&mut self, port: &ClientPort, xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
         let request = AuthRequest::read(&mut Reader::unbounded(body))
             .map_err(|error| End::Because(format!("an auth packet that cannot be decoded: {error}")))?;
         let mut ids = self.auth.to_vec();
         let scheme = request.scheme.as_deref();
-        match auth::authenticate(&shared.options.auth, scheme, request.auth, self.link.peer.ip(), &mut ids) {
+        match auth::authenticate(&port.serving.options.auth, scheme, request.auth, self.link.peer.ip(), &mut ids) {
             AuthVerdict::Accepted => {
                 self.auth = ids.into();
-                lock(&shared.watches).set_auth(self.link.conn, self.auth.clone());
+                lock(&port.serving.watches).set_auth(self.link.conn, self.auth.clone());
                 write_error(xid, Zxid::ZERO, ErrorCode::Ok, out);
                 Ok(())
             }
             AuthVerdict::Failed => {
-                bump(&shared.io[self.link.thread].metrics.auth_failed, 1);
+                bump(&port.metrics.io[self.link.thread].auth_failed, 1);
                 write_error(xid, Zxid::ZERO, ErrorCode::AuthFailed, out);
                 Err(End::Because(format!("authentication failed for scheme {}", scheme.unwrap_or("null"))))
             }
@@ -351,16 +359,16 @@ impl Connection {
     }
 
     /// `taken` requests came in `bytes`, of which `reads` were answered on the spot.
-    fn count(&self, shared: &Shared, taken: u64, reads: u64, bytes: usize, since: Millis) {
+    fn count(&self, port: &ClientPort, taken: u64, reads: u64, bytes: usize, since: Millis) {
         if taken == 0 {
             return;
         }
-        let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
+        let (metrics, figures) = (&port.metrics.io[self.link.thread], &self.link.figures);
         bump(&metrics.packets_received, taken);
         bump(&metrics.bytes_received, bytes as u64);
         bump(&figures.received, taken);
         if reads > 0 {
-            let now = shared.clock.now();
+            let now = port.serving.clock.now();
             let latency = (now.monotonic - since).0.max(0);
             bump(&metrics.packets_sent, reads);
             bump(&figures.sent, reads);

@@ -1,24 +1,25 @@
 //! What comes in over one connection of the quorum port: from the socket to whole packets in the core's queue.
 //!
-//! Mostly the link's reader thread does it: it waits for the socket, takes all there is, and hands every whole packet to the core
-//! at once. A peer that sends faster than the core takes is not read. On the link with the leader a thread that is about to
-//! answer reads does the same without waiting ([`Intake::take_arrived`]), so that what had arrived before them is in the queue, however
-//! late the reader thread is.
+//! Mostly the reader thread of the link does it: it waits for the socket, takes all there is, and hands every whole packet in it to
+//! the core at once. A peer that sends faster than the core takes is not read. On the link with the leader, a thread that is about
+//! to answer reads does the same without waiting, so that what had arrived before them is in the queue, however late the
+//! reader thread is.
 
 use super::link::{PeerLink, Side};
+use super::shared::PeerShared;
 use super::snapshot_receiver::SnapshotReceiver;
-use super::{PeerShared, to_core};
-use crate::client::link::bump;
-use crate::shared::{CoreEvent, lock};
+use crate::core_queue::{CoreEvent, Inlet, to_core};
+use crate::lock::lock;
+use crate::metrics::bump;
 use bytes::{Bytes, BytesMut};
 use oxkeeper_proto::quorum::{Packet, PacketRead, read};
 use oxkeeper_zab::Input;
 use rustix::net::RecvFlags;
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Arc, Mutex};
 
 /// What one read may take.
 const READ_BYTES: usize = 64 << 10;
@@ -26,66 +27,68 @@ const READ_BYTES: usize = 64 << 10;
 const LENGTH_AT: usize = 12;
 
 /// The receiving half of a link.
-#[derive(Default)]
 pub struct Intake {
+    shared: Arc<PeerShared>,
+    link: Arc<PeerLink>,
     cutter: Mutex<Cutter>,
     /// Whoever holds `cutter` has taken something off the socket, or is about to, that the queue does not have yet.
     taking: AtomicBool,
 }
 
-/// The reader thread: takes in what comes until the link ends; gives the reason.
-pub fn read_all(shared: &PeerShared, link: &PeerLink) -> String {
-    loop {
-        // A learner waits without the lock, for others may take what comes. Nobody else reads the link of a learner of ours.
-        let wait = if link.side == Side::Leader { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
-        if wait == RecvFlags::DONTWAIT
-            && let Err(error) = link.socket.peek(&mut [0])
-            && error.kind() != ErrorKind::Interrupted
-        {
-            return lock(&link.intake.cutter).lost(shared, &error);
+impl Intake {
+    pub fn new(shared: &Arc<PeerShared>, link: &Arc<PeerLink>) -> Intake {
+        let (shared, link) = (shared.clone(), link.clone());
+        Intake { shared, link, cutter: Mutex::default(), taking: AtomicBool::new(false) }
+    }
+
+    /// For the reader thread: takes what comes until the link ends, and gives the reason.
+    pub fn read_all(&self) -> String {
+        let alone = self.link.side == Side::Leader;
+        loop {
+            // On a learner others may take what comes, so it is waited for without the lock.
+            if !alone
+                && let Err(error) = self.link.socket.peek(&mut [0])
+                && error.kind() != ErrorKind::Interrupted
+            {
+                return lock(&self.cutter).lost(&self.shared, &error);
+            }
+            let wait = if alone { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+            if let Err(why) = self.take(&mut lock(&self.cutter), wait) {
+                return why;
+            }
         }
-        if let Err(why) = link.intake.take(shared, link, &mut lock(&link.intake.cutter), wait) {
-            return why;
+    }
+
+    /// One read. Answers how many bytes it has brought; the error is the end of the link.
+    fn take(&self, cutter: &mut Cutter, wait: RecvFlags) -> Result<usize, String> {
+        if let Some(why) = &cutter.ended {
+            return Err(why.clone());
         }
+        self.taking.store(true, Release);
+        let taken = cutter.take(&self.shared, &self.link, wait);
+        self.taking.store(false, Release);
+        cutter.ended = taken.as_ref().err().cloned();
+        taken
     }
 }
 
-impl Intake {
-    /// Everything that is in the socket by now is in the core's queue when this returns, but for the beginning of a packet that
-    /// is not there as a whole. Waits for nothing that is still to come.
-    pub fn take_arrived(&self, shared: &PeerShared, link: &PeerLink) {
-        let mut arrived = rustix::io::ioctl_fionread(&link.socket).unwrap_or(0) as usize;
+impl Inlet for Intake {
+    /// Of a packet that is not there as a whole nothing has arrived. Waits for nothing that is still to come.
+    fn take_arrived(&self) {
+        let mut arrived = rustix::io::ioctl_fionread(&self.link.socket).unwrap_or(0) as usize;
         if arrived == 0 && !self.taking.load(Acquire) {
             return;
         }
         let mut cutter = lock(&self.cutter);
         // Snapshots are for the reader thread: they take long, and nobody is served while one comes.
         while arrived > 0 && cutter.snapshot.is_none() {
-            match self.take(shared, link, &mut cutter, RecvFlags::DONTWAIT) {
+            match self.take(&mut cutter, RecvFlags::DONTWAIT) {
                 Ok(0) => return,
                 Ok(n) => arrived = arrived.saturating_sub(n),
                 // The reader thread wakes and tells.
-                Err(_) => return link.shut_down(),
+                Err(_) => return self.link.shut_down(),
             }
         }
-    }
-
-    /// One read. Answers how many bytes it has brought; the error is the end of the link.
-    fn take(
-        &self,
-        shared: &PeerShared,
-        link: &PeerLink,
-        cutter: &mut Cutter,
-        wait: RecvFlags,
-    ) -> Result<usize, String> {
-        if let Some(why) = &cutter.ended {
-            return Err(why.clone());
-        }
-        self.taking.store(true, Release);
-        let taken = cutter.take(shared, link, wait);
-        self.taking.store(false, Release);
-        cutter.ended = taken.as_ref().err().cloned();
-        taken
     }
 }
 
@@ -186,7 +189,7 @@ impl Cutter {
                     };
                     self.events.push(to_core(Input::Packet { link: link.id, packet }));
                     if let Some(zxid) = snap {
-                        self.snapshot = Some(SnapshotReceiver::begin(shared, link, zxid)?);
+                        self.snapshot = Some(SnapshotReceiver::begin(&shared.server, link.address, zxid)?);
                         break;
                     }
                 }
@@ -211,12 +214,11 @@ impl Cutter {
 
 /// For messages and metrics.
 fn note(shared: &PeerShared, link: &PeerLink, packet: &Packet) {
-    let metrics = &shared.metrics;
+    let metrics = &shared.metrics.peers;
     match packet {
         Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } => {
             let server = info.server.map_or(-1, |server| server.0);
-            link.server.store(server, Relaxed);
-            link.nameless.store(false, Relaxed);
+            link.introduced(server);
             tracing::info!("{} connected as a learner", link.peer());
         }
         // There is one leader at a time, and whoever has its lock counts.

@@ -1,28 +1,22 @@
 //! One connection of the quorum port, on either side.
 //!
 //! The core sends: it writes what a batch of its has for the link straight into the socket, and only what the socket does not
-//! take, or what has to wait behind a snapshot, goes to the writer thread. A peer that does not read is closed when more waits
-//! for it than [`LINK_BYTES_MAX`]. How what it sends comes in is told in [`super::intake`].
+//! take, or what has to wait behind a snapshot, goes to the writer thread ([`super::link_threads`]). A peer that does not read is
+//! closed when more waits for it than [`LINK_BYTES_MAX`].
 
-use super::intake::{self, Intake};
-use super::{PeerShared, to_core};
-use crate::shared::{CoreEvent, lock};
-use oxkeeper_proto::quorum::{Packet, SNAP_SIGNATURE};
-use oxkeeper_replica::Input as ReplicaInput;
-use oxkeeper_tree::{ImageId, ImageProgress};
+use crate::lock::lock;
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_tree::ImageId;
 use oxkeeper_types::ServerId;
 use oxkeeper_types::limits::LINK_BYTES_MAX;
-use oxkeeper_zab::{Input, LinkEnd, LinkId};
+use oxkeeper_zab::{LinkEnd, LinkId};
 use rustix::net::SendFlags;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::Builder;
+use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A snapshot is copied out in pieces of this size, each under one hold of the shared side.
-const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that wait for the writer are joined up to this size.
 const JOINED_BYTES_MAX: usize = 1 << 20;
 
@@ -40,13 +34,12 @@ pub struct PeerLink {
     pub address: SocketAddr,
     pub(super) side: Side,
     pub(super) socket: TcpStream,
-    pub(super) intake: Intake,
     queue: Mutex<Queue>,
     wake: Condvar,
     /// Who the peer says it is; -1 until then.
-    pub(super) server: AtomicI64,
+    server: AtomicI64,
     /// A learner that has not introduced itself.
-    pub(super) nameless: AtomicBool,
+    nameless: AtomicBool,
     /// We have closed it: nobody waits for news of it.
     closed: AtomicBool,
 }
@@ -66,60 +59,30 @@ struct Queue {
     ended: bool,
 }
 
-enum Item {
+/// What the writer thread sends.
+pub(super) enum Item {
     Bytes(Vec<u8>),
     Image { image: ImageId, generation: u64 },
 }
 
-/// Takes a connected socket: registers the link, has `announce` tell the core of it, and starts its threads.
-pub fn start(
-    shared: &Arc<PeerShared>,
-    id: LinkId,
-    socket: TcpStream,
-    address: SocketAddr,
-    side: Side,
-    announce: impl FnOnce(),
-) -> io::Result<()> {
-    let link = Arc::new(PeerLink {
-        id,
-        address,
-        side,
-        socket,
-        intake: Intake::default(),
-        queue: Mutex::default(),
-        wake: Condvar::new(),
-        server: AtomicI64::new(match side {
-            Side::Leader => -1,
-            Side::Learner(leader) => leader.0,
-        }),
-        nameless: AtomicBool::new(side == Side::Leader),
-        closed: AtomicBool::new(false),
-    });
-    lock(&shared.links).insert(id, link.clone());
-    if side != Side::Leader {
-        shared.set_leader(&link);
-    }
-    announce();
-    let writer = {
-        let (shared, link) = (shared.clone(), link.clone());
-        Builder::new().name(format!("link-{}-out", id.0)).spawn(move || link.write_all(&shared))
-    };
-    let reader = {
-        let (shared, link) = (shared.clone(), link.clone());
-        Builder::new().name(format!("link-{}-in", id.0)).spawn(move || {
-            let why = intake::read_all(&shared, &link);
-            link.finish(&shared, &why);
-        })
-    };
-    if let Err(error) = writer.and(reader) {
-        tracing::error!("no thread for the connection of {address}: {error}");
-        link.shut_down();
-        link.finish(shared, "there is no thread for it");
-    }
-    Ok(())
-}
-
 impl PeerLink {
+    pub(super) fn new(id: LinkId, socket: TcpStream, address: SocketAddr, side: Side) -> PeerLink {
+        PeerLink {
+            id,
+            address,
+            side,
+            socket,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            server: AtomicI64::new(match side {
+                Side::Leader => -1,
+                Side::Learner(leader) => leader.0,
+            }),
+            nameless: AtomicBool::new(side == Side::Leader),
+            closed: AtomicBool::new(false),
+        }
+    }
+
     /// For messages: the id that the peer has told, and its address.
     pub(super) fn peer(&self) -> String {
         match self.server.load(Relaxed) {
@@ -130,6 +93,11 @@ impl PeerLink {
 
     pub fn is_nameless(&self) -> bool {
         self.nameless.load(Relaxed)
+    }
+    /// The learner has said who it is; -1: it has not said which server.
+    pub(super) fn introduced(&self, server: i64) {
+        self.server.store(server, Relaxed);
+        self.nameless.store(false, Relaxed);
     }
     /// It has not said who it is, and others wait to do so.
     pub fn make_room(&self) {
@@ -145,9 +113,8 @@ impl PeerLink {
         packet.write(&mut lock(&self.queue).fresh);
     }
 
-    /// Adds a snapshot stream behind the packets before it.
-    pub fn put_image(&self, shared: &PeerShared, image: ImageId) {
-        let generation = shared.server.history.generation();
+    /// Adds a snapshot stream behind the packets before it. `generation`: of the history that the image is of.
+    pub fn put_image(&self, image: ImageId, generation: u64) {
         let mut queue = lock(&self.queue);
         queue.shelve_fresh();
         queue.items.push_back(Item::Image { image, generation });
@@ -221,39 +188,10 @@ impl PeerLink {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    // ---- the writer thread
+    // ---- for its threads
 
-    fn write_all(&self, shared: &PeerShared) {
-        while let Some(item) = self.next_item() {
-            let (bytes, written) = match item {
-                Item::Bytes(bytes) => (bytes.len(), (&self.socket).write_all(&bytes)),
-                Item::Image { image, generation } => {
-                    let written = self.write_image(shared, image, generation);
-                    shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
-                    (0, written)
-                }
-            };
-            let mut queue = lock(&self.queue);
-            queue.waiting -= bytes;
-            queue.writing = false;
-            if let Err(error) = written {
-                if error.kind() == ErrorKind::WouldBlock {
-                    let pause = shared.options.snapshot_pause_max.as_millis();
-                    tracing::warn!("closing the connection of {}: for {pause} ms it has taken nothing", self.peer());
-                }
-                queue.ended = true;
-                // Then the reader ends too, and tells.
-                self.shut_down();
-            }
-        }
-        for item in std::mem::take(&mut lock(&self.queue).items) {
-            if let Item::Image { image, .. } = item {
-                shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
-            }
-        }
-    }
-
-    fn next_item(&self) -> Option<Item> {
+    /// What the writer sends next; `None` at the end.
+    pub(super) fn next_item(&self) -> Option<Item> {
         let mut queue = lock(&self.queue);
         loop {
             if queue.ended {
@@ -266,52 +204,29 @@ impl PeerLink {
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
-
-    /// The raw stream of a snapshot: sessions, ACLs, nodes, end mark; then the signature.
-    fn write_image(&self, shared: &PeerShared, image: ImageId, generation: u64) -> io::Result<()> {
-        let server = &shared.server;
-        let gone = || io::Error::other("the history that the snapshot is of was replaced");
-        // A learner that takes nothing for so long is gone. Only this thread waits for the socket.
-        let pause = shared.options.snapshot_pause_max;
-        self.socket.set_write_timeout(Some(pause).filter(|pause| !pause.is_zero()))?;
-        let mut cursor = {
-            let state = server.handover.shared();
-            if server.history.generation() != generation || !state.tree.has_image(image) {
-                return Err(gone());
-            }
-            state.tree.image_cursor(image)
-        };
-        let (mut piece, mut progress, mut sent) = (Vec::with_capacity(2 * PIECE_BYTES), ImageProgress::More, 0);
-        while progress != ImageProgress::Done {
-            piece.clear();
-            {
-                let state = server.handover.shared();
-                if server.history.generation() != generation || !state.tree.has_image(image) {
-                    return Err(gone());
-                }
-                progress = state.tree.image_next(&mut cursor, &mut piece, PIECE_BYTES);
-            }
-            (&self.socket).write_all(&piece)?;
-            sent += piece.len();
+    /// So many bytes of an item were sent, or they were not and the link has to end.
+    pub(super) fn written(&self, bytes: usize, well: bool) {
+        let mut queue = lock(&self.queue);
+        queue.waiting -= bytes;
+        queue.writing = false;
+        if !well {
+            queue.ended = true;
+            // Then the reader ends too, and tells.
+            self.shut_down();
         }
-        let mut signature = (SNAP_SIGNATURE.len() as u32).to_be_bytes().to_vec();
-        signature.extend_from_slice(SNAP_SIGNATURE.as_bytes());
-        (&self.socket).write_all(&signature)?;
-        tracing::info!("sent a snapshot of {sent} bytes to {}", self.peer());
-        Ok(())
     }
 
-    /// The end, told by the reader.
-    fn finish(&self, shared: &PeerShared, why: &str) {
-        lock(&shared.links).remove(&self.id);
-        shared.forget_leader(self.id);
+    /// What will never be sent.
+    pub(super) fn unsent(&self) -> VecDeque<Item> {
+        std::mem::take(&mut lock(&self.queue).items)
+    }
+
+    /// The reader has come to the end. Answers whether somebody waits for that news.
+    pub(super) fn end(&self) -> bool {
         lock(&self.queue).ended = true;
         self.wake.notify_one();
         self.shut_down();
-        if !self.closed.load(Relaxed) {
-            tracing::info!("the connection with {} has ended: {why}", self.peer());
-            shared.core.put_one(to_core(Input::LinkClosed { link: self.id }));
-        }
+        !self.closed.load(Relaxed)
     }
 }
 

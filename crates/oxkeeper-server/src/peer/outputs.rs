@@ -1,10 +1,11 @@
 //! Carries out what the replica asks of the other servers. Lives in the core thread.
 
-use super::learner_listener::Stage;
-use super::{PeerShared, history_reader, learner_dial};
-use crate::client::link::bump;
+use super::shared::{PeerShared, Stage};
+use super::{history_reader, learner_dial};
 use crate::clock::Clock;
-use crate::shared::{CoreEvent, lock};
+use crate::core_queue::CoreEvent;
+use crate::lock::lock;
+use crate::metrics::bump;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
@@ -75,7 +76,7 @@ impl Peers {
                     }
                 }
                 PeerOutput::SendImage { link, image } => match lock(&self.shared.links).get(&link) {
-                    Some(open) => open.put_image(&self.shared, image),
+                    Some(open) => open.put_image(image, self.shared.server.history.generation()),
                     None => self.shared.core.put_one(CoreEvent::Input(Input::ImageSent { image })),
                 },
                 PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
@@ -86,7 +87,7 @@ impl Peers {
     }
 
     fn count(&self, packet: &Packet) {
-        let metrics = &self.shared.metrics;
+        let metrics = &self.shared.metrics.peers;
         match packet {
             Packet::Proposal { .. } => bump(&metrics.proposals, 1),
             Packet::Commit { .. } => bump(&metrics.commits, 1),
@@ -120,7 +121,7 @@ impl Peers {
 
     fn enter(&mut self, role: RoleChange) {
         self.shared.tell(|inbox| inbox.stage = Some(Stage::of(role)));
-        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics);
+        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics.peers);
         if std::mem::replace(&mut self.looking, role == RoleChange::Looking) && role != RoleChange::Looking {
             metrics.election_ms.add(took as u64);
         }
