@@ -2,6 +2,9 @@
 //! the answer, whether or not the server had looked at it by then.
 
 use super::Checks;
+use oxkeeper_proto::client::ReplyHeader;
+use oxkeeper_proto::frame::{self, Frame};
+use oxkeeper_proto::jute::Reader;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::Zxid;
 
@@ -25,14 +28,19 @@ impl Checks {
     }
 
     /// The answer of a read leaves; `arrived` is what stood here when its bytes came.
-    pub fn on_read_answered(&mut self, server: usize, arrived: Zxid, frame: &[u8]) {
-        // Behind the length and the xid stands the zxid.
-        let zxid = Zxid(i64::from_be_bytes(frame[8..16].try_into().expect("an answer has a header")));
-        self.counts.reads_arrived += u64::from(arrived > Zxid::ZERO);
-        if zxid < arrived {
-            let text =
-                format!("server {} answers a read at {zxid}; the COMMIT of {arrived} was there before it", server + 1);
-            self.fail("ArrivedRead", text);
+    pub fn on_read_answered(&mut self, server: usize, arrived: Zxid, mut frames: &[u8]) {
+        // Events of watches that were restored may stand before it.
+        while let Frame::Whole { body, consumed } = frame::next(frames, frames.len()) {
+            let zxid = ReplyHeader::read(&mut Reader::unbounded(body)).expect("a server's own answer").zxid;
+            frames = &frames[consumed..];
+            if frames.is_empty() && zxid < arrived {
+                let text = format!(
+                    "server {} answers a read at {zxid}; the COMMIT of {arrived} was there before it",
+                    server + 1
+                );
+                self.fail("ArrivedRead", text);
+            }
         }
+        self.counts.reads_arrived += u64::from(arrived > Zxid::ZERO);
     }
 }
