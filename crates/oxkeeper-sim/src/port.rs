@@ -14,6 +14,7 @@ use oxkeeper_replica::{Options, State, Submitted, WatchTable};
 use oxkeeper_types::limits::CONNECTION_REQUESTS_MAX;
 use oxkeeper_types::{ConnId, ErrorCode, Id, OpCode, SessionId, Zxid};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -29,7 +30,9 @@ pub struct Port {
     pub in_core: usize,
     /// The read in front waits until all is applied that is committed here.
     pub waits: bool,
-    /// Of the checkers: what had arrived at this server as committed before the last bytes of this connection.
+    /// Of the checkers: what had arrived at this server as committed before each message that this process has not looked at,
+    pub arrivals: VecDeque<Zxid>,
+    /// and before the last one that it has.
     pub arrived: Zxid,
 }
 
@@ -59,10 +62,21 @@ impl Port {
     pub fn new(key: ConnKey) -> Port {
         let auth: Arc<[Id]> = Arc::new([Id::new("ip", "10.0.1.1")]);
         let (session, phase, pending) = (SessionId::NONE, Phase::Fresh, Vec::new());
-        Port { key, session, auth, phase, pending, in_core: 0, waits: false, arrived: Zxid::ZERO }
+        Port {
+            key,
+            session,
+            auth,
+            phase,
+            pending,
+            in_core: 0,
+            waits: false,
+            arrivals: VecDeque::new(),
+            arrived: Zxid::ZERO,
+        }
     }
     pub fn receive(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
+        self.arrived = self.arrivals.pop_front().unwrap_or(self.arrived);
     }
     pub fn establish(&mut self, session: SessionId) {
         self.session = session;

@@ -231,6 +231,7 @@ impl World {
             Event::Arrive(key, side) => {
                 if let Some((node, kind, name, message)) = self.net.arrive(self.now, key, side) {
                     if node < self.hosts.len() {
+                        self.note_arrival(node, kind, ConnId(name), &message);
                         self.on_server_event(node, ServerEvent::Message { kind, name, key, message });
                     } else {
                         self.on_client_message(node - self.hosts.len(), name, message);
@@ -260,7 +261,6 @@ impl World {
         if self.hosts[h].running.is_none() {
             return;
         }
-        self.note_arrival(h, &event);
         if self.hosts[h].paused {
             self.hosts[h].deferred.push(event);
             return;
@@ -291,16 +291,14 @@ impl World {
         self.settle(h);
     }
 
-    /// For the checkers: what has come to this server, whether or not anybody there has looked.
-    fn note_arrival(&mut self, h: usize, event: &ServerEvent) {
-        let ServerEvent::Message { kind, name, message, .. } = event else { return };
+    /// For the checkers: what comes to this server, whether or not anybody there looks.
+    fn note_arrival(&mut self, h: usize, kind: Kind, conn: ConnId, message: &Message) {
+        let Some(running) = &mut self.hosts[h].running else { return };
         match (kind, message) {
             (Kind::Quorum, Message::Packet(packet)) => self.check.on_told_committed(h, packet),
             (Kind::Client, Message::Bytes(_)) => {
-                let arrived = self.check.arrived(h);
-                let running = self.hosts[h].running.as_mut().expect("looked at by the caller");
-                if let Some(port) = running.ports.get_mut(&ConnId(*name)) {
-                    port.arrived = arrived;
+                if let Some(port) = running.ports.get_mut(&conn) {
+                    port.arrivals.push_back(self.check.arrived(h));
                 }
             }
             _ => {}
