@@ -43,6 +43,7 @@ pub mod seed;
 pub mod serving;
 pub mod settings;
 pub mod snapshot_thread;
+pub mod stall_watch;
 mod sync;
 
 pub use oxkeeper_storage as storage;

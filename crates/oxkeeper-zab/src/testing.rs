@@ -22,6 +22,12 @@ fn short(zxid: Zxid) -> String {
 pub(crate) fn txn() -> Bytes {
     Bytes::from_static(b"txn")
 }
+/// A write that was refused.
+pub(crate) fn error_txn() -> Bytes {
+    let mut bytes = vec![0; 36];
+    bytes[28..32].copy_from_slice(&(-1_i32).to_be_bytes());
+    bytes.into()
+}
 
 /// Members 1 to 3 vote, 4 observes.
 pub(crate) fn ensemble() -> Ensemble {
@@ -82,6 +88,26 @@ impl Bench {
     pub fn pass(&mut self, ms: i64) -> Vec<String> {
         self.now += ms;
         self.step(Input::Tick)
+    }
+
+    /// What it answers a voter that begins to look in a round long past.
+    pub fn answers(&mut self, voter: i64) -> Vec<PeerState> {
+        let notification = Notification {
+            state: PeerState::Looking,
+            leader: ServerId(voter),
+            zxid: z(1, 1),
+            round: 0,
+            peer_epoch: Epoch(1),
+            version: 2,
+            config: None,
+        };
+        let mut out = Vec::new();
+        self.zab.step(Millis(self.now), Input::Notification { from: ServerId(voter), notification }, &mut out);
+        let states = out.iter().filter_map(|output| match output {
+            Output::Notify { to, notification } if *to == ServerId(voter) => Some(notification.state),
+            _ => None,
+        });
+        states.collect()
     }
 
     /// The disk does the oldest thing that it was asked for.
@@ -193,8 +219,12 @@ impl Bench {
 
     /// Server 1, or the observer 4, with a log through ⟨1,n⟩ has sent ACKEPOCH of epoch 2 to server 3 on link 9.
     pub fn discovered(me: i64, n: i64) -> Bench {
-        let mut bench = Bench::new(me, durable(n));
-        if me == 4 {
+        Bench::discovered_with(ZabOptions::new(ServerId(me), ensemble()), n)
+    }
+    fn discovered_with(options: ZabOptions, n: i64) -> Bench {
+        let is_observer = options.me == ServerId(4);
+        let mut bench = Bench::with(options, durable(n));
+        if is_observer {
             bench.find_leader(3);
         } else {
             bench.elect(3);
@@ -222,7 +252,10 @@ impl Bench {
     }
     /// ... and follows it in broadcast, with an empty DIFF.
     pub fn following(me: i64, n: i64) -> Bench {
-        let mut bench = Bench::discovered(me, n);
+        Bench::following_with(ZabOptions::new(ServerId(me), ensemble()), n)
+    }
+    pub fn following_with(options: ZabOptions, n: i64) -> Bench {
+        let mut bench = Bench::discovered_with(options, n);
         bench.packet(9, Packet::Diff { zxid: z(1, n) });
         bench.packet(9, new_leader(2));
         bench.disk();

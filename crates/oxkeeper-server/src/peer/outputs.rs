@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::core_queue::CoreEvent;
 use crate::lock::lock;
 use crate::metrics::bump;
+use crate::seed::{self, Dice};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
@@ -28,6 +29,7 @@ pub struct Peers {
     looking: bool,
     /// A leader was followed before.
     dialled_before: bool,
+    dice: Dice,
     clock: Clock,
 }
 
@@ -40,6 +42,7 @@ impl Peers {
             looking_since: Instant::now(),
             looking: true,
             dialled_before: false,
+            dice: Dice(seed::from_system()),
             clock,
         }
     }
@@ -80,7 +83,11 @@ impl Peers {
                     None => self.shared.core.put_one(CoreEvent::Input(Input::ImageSent { image })),
                 },
                 PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
-                PeerOutput::Role(role) => self.enter(role),
+                PeerOutput::Role { role, epoch_began } => {
+                    let began = epoch_began.unwrap_or(Zxid::ZERO);
+                    self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
+                    self.enter(role);
+                }
             }
         }
         self.flush(last);
@@ -115,7 +122,8 @@ impl Peers {
     fn dial(&mut self, leader: ServerId) {
         let options = &self.shared.options;
         let again = options.is_observer && std::mem::replace(&mut self.dialled_before, true);
-        let pause = if again { options.observer_reconnect_delay } else { Duration::ZERO };
+        // A random part of it, so that not all observers dial at one moment (reference `Observer.waitForReconnectDelay`).
+        let pause = if again { options.observer_reconnect_delay.mul_f64(self.dice.throw()) } else { Duration::ZERO };
         learner_dial::begin(&self.shared, leader, pause);
     }
 
@@ -140,7 +148,6 @@ impl Peers {
             RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
             RoleChange::Leading { epoch } => {
                 metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
-                metrics.epoch_began.store(Zxid::new(epoch, 0).0, Relaxed);
                 tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
             }
             RoleChange::Following { leader, serving: false } => {

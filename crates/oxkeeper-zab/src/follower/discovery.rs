@@ -63,6 +63,9 @@ impl Discovery {
         if epoch < accepted {
             return Err(Misbehaved::EpochBehind { accepted, got: epoch });
         }
+        if !core.epochs.may_be_offered(epoch) {
+            return Err(Misbehaved::EpochNearEnd { accepted, got: epoch });
+        }
         let is_new = epoch > accepted;
         self.answer = Some(Answer { epoch, current_epoch: is_new.then(|| core.epochs.current()) });
         if is_new {

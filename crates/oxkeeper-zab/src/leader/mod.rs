@@ -56,7 +56,7 @@ impl Leader {
     /// A new leader takes all of its log for history: it is going to be committed with the epoch.
     pub fn begin(core: &mut Core, now: Millis, out: &mut Vec<Output>) -> Leader {
         let summary = (core.epochs.current(), core.history.last_logged());
-        core.history.commit(summary.1);
+        core.history.offer(summary.1);
         out.push(Output::Role(RoleChange::Preparing { epoch: None }));
         let mut discovery = Discovery::begin(core, now);
         discovery.agree(core, now, out);
@@ -183,8 +183,14 @@ impl Leader {
         let id = self.check_introduction(core, accepted, info)?;
         let is_member = core.election.ensemble().member(id).is_some();
         if is_member {
-            // What a stranger says could drive the epoch to its end.
+            let at_most = core.epochs.believable_max();
+            if accepted > at_most {
+                return Err(Misbehaved::EpochFar { at_most, got: accepted });
+            }
             core.promised_elsewhere = core.promised_elsewhere.max(accepted);
+        }
+        if matches!(&self.phase, Phase::Discovery(discovery) if discovery.has_no_epoch()) {
+            return Err(Misbehaved::EpochsUsedUp { accepted: core.epochs.accepted() });
         }
         if self.epoch().is_some_and(|epoch| accepted > epoch) && is_member {
             // It has promised a later epoch to a leader that came to nothing, so it may never follow this one. A member that
@@ -275,6 +281,9 @@ impl Leader {
         ack: AckEpoch,
         out: &mut Vec<Output>,
     ) -> Result<Verdict, Misbehaved> {
+        if let Phase::Discovery(discovery) = &self.phase {
+            check_history(discovery.epoch().expect("LEADERINFO was sent in an epoch"), ack)?;
+        }
         let learner = self.learners.get_mut(&link).expect("a learner");
         learner.enter(State::EpochAcked { last: ack.last_zxid }, now);
         let (id, observer) = (learner.id, learner.observer);
@@ -394,8 +403,16 @@ impl Leader {
             core.epochs
         );
         assert!(last.epoch() <= epoch, "{last} was logged by a leader of epoch {epoch:?}");
-        assert_eq!(core.history.committed(), core.delivered, "committed and delivered");
+        assert_eq!(core.history.offered(), core.committed, "offered and committed");
     }
+}
+
+/// A server that promises an epoch for the first time has nothing of it, nor of a later one. Whoever says so cannot end the role with
+/// it.
+fn check_history(promised: Epoch, ack: AckEpoch) -> Result<(), Misbehaved> {
+    let Some(current) = ack.current_epoch else { return Ok(()) };
+    let newest = ack.end_of_history().map_or(current, |end| end.epoch().max(current));
+    if newest >= promised { Err(Misbehaved::HistoryAhead { promised, got: newest }) } else { Ok(()) }
 }
 
 /// The first configuration, version 0, gets the zxid of the first NEWLEADER for a version, so that it takes precedence over
