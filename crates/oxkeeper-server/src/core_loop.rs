@@ -82,6 +82,7 @@ impl CoreLoop {
             while self.replica.has_committed() {
                 self.apply();
             }
+            self.share.queue.rounds.end(|(thread, conn)| self.dirty[thread].push(conn));
             self.tell();
             if stop {
                 return;
@@ -126,6 +127,10 @@ impl CoreLoop {
             self.replica.step(&state, now, Input::Tick, &mut self.out);
         }
         drop(state);
+        // COMMIT is about to leave: who hears of it there and reads here is to see it.
+        if self.peers.is_some() && self.replica.has_committed() {
+            self.share.queue.rounds.committed_here();
+        }
         // The disk first: it takes longest.
         self.ask_disk();
         self.tell_of_quotas(now.monotonic);
@@ -159,7 +164,7 @@ impl CoreLoop {
     fn hand_on(&mut self) {
         self.ask_disk();
         if let Some(peers) = &mut self.peers {
-            peers.carry_out(&mut self.out.peers);
+            peers.carry_out(&mut self.out.peers, &self.out.last);
             if let Some(members) = self.out.members.take() {
                 peers.keep(*members);
             }
