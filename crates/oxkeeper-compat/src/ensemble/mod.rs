@@ -1,5 +1,5 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`rolling`], [`faults`], [`failover`] and [`followers`] are what is tried on them.
+//! them and tells who leads. [`mixed`], [`pipelined`], [`rolling`], [`faults`], [`failover`] and [`followers`] are what is tried on them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
@@ -11,6 +11,7 @@ pub mod load;
 pub mod member;
 pub mod mixed;
 pub mod network;
+pub mod pipelined;
 pub mod rolling;
 pub mod tour;
 

@@ -63,6 +63,8 @@ pub struct Cluster {
     owners: BTreeMap<LinkId, i64>,
     next_id: u64,
     pub now: Now,
+    /// What went over links, in order: from, to, and the packet.
+    pub sent: Vec<(i64, i64, Packet)>,
 }
 
 pub fn ensemble(voters: i64, observers: i64) -> Ensemble {
@@ -86,6 +88,7 @@ impl Cluster {
             owners: BTreeMap::new(),
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
+            sent: Vec::new(),
         }
     }
 
@@ -157,6 +160,17 @@ impl Cluster {
             assert!(self.now.monotonic < end, "a minute without {what}");
             self.turn();
         }
+    }
+
+    /// Nothing is on its way.
+    pub fn is_silent(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What `at` calls its link to this peer.
+    pub fn link(&self, at: i64, peer: i64) -> LinkId {
+        let is_it = |link: &LinkId| self.owners[link] == at && self.links[link].0 == peer;
+        self.links.keys().copied().rfind(is_it).expect("they are connected")
     }
 
     /// One event, or else time.
@@ -305,6 +319,7 @@ impl Cluster {
             }
             PeerOutput::Send { link, packet } => {
                 if let Some((other, there)) = self.links.get(&link) {
+                    self.sent.push((id, *other, packet.clone()));
                     let input = Input::Peer(ZabInput::Packet { link: *there, packet });
                     self.events.push_back((*other, Event::Input(input)));
                 }
