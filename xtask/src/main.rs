@@ -1,6 +1,7 @@
 //! Project tasks. `cargo xtask tidy` checks the rules of the code base; it runs in the tests.
 
 mod compat;
+mod shown;
 mod tidy;
 
 use std::path::PathBuf;

@@ -14,12 +14,12 @@ use crate::replica::Replica;
 use crate::session::Tracker;
 use crate::state::State;
 use oxkeeper_proto::quorum::Packet;
-use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_tree::{ImageId, Tree};
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Millis, SessionId, Zxid};
 use oxkeeper_zab::{Durable, Input, LinkEnd, LinkId, Output, RoleChange, Zab, ZabOptions};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Milliseconds: the least time without a leader before a server serves read-only clients (reference
 /// `QuorumPeer`: the longer of this and a tick).
@@ -36,6 +36,8 @@ pub(crate) struct Ensemble {
     pub(crate) forwarded: Forwarding,
     /// Sessions that were active here since the last answer to a PING, with their timeouts.
     touched: BTreeMap<SessionId, Millis>,
+    /// Transactions that the leader has proposed, read where they came in, until consensus puts them in line.
+    proposals: VecDeque<TxnEntry>,
     /// A tree that takes the place of ours with the next exclusive hold.
     replacement: Option<Box<Tree>>,
     /// Learners that wait for an image of the tree.
@@ -59,6 +61,7 @@ impl Ensemble {
             looking_since: now,
             forwarded: Forwarding::default(),
             touched: BTreeMap::new(),
+            proposals: VecDeque::new(),
             replacement: None,
             freezes: Vec::new(),
             images: BTreeMap::new(),
@@ -197,15 +200,42 @@ impl Replica {
         out.peers.push(PeerOutput::CloseLink { link, why });
     }
 
-    /// A transaction of the leader comes next in the log, and in line.
-    fn on_proposed(&mut self, zxid: Zxid, txn: &TxnBytes, out: &mut Outputs) {
-        let entry = TxnEntry::read(txn).unwrap_or_else(|fault| {
-            panic!(
-                "the leader proposed transaction {zxid} that this release cannot read ({fault}): a newer release made it; \
-                 upgrade this server"
+    /// Reads a transaction that the leader proposes, before anything comes of it: what cannot be read costs the link.
+    pub(crate) fn read_proposal(&mut self, packet: &Packet) -> Result<(), String> {
+        let (zxid, txn) = match packet {
+            Packet::Proposal { zxid, txn }
+            | Packet::Inform { zxid, txn }
+            | Packet::InformAndActivate { zxid, txn, .. } => (*zxid, txn),
+            _ => return Ok(()),
+        };
+        let entry = TxnEntry::read(txn).map_err(|fault| {
+            format!(
+                "transaction {zxid} cannot be read ({fault}): if the leader is of a newer release, upgrade this server; if not, \
+                 its bytes are damaged"
             )
-        });
-        assert_eq!(entry.header.zxid, zxid, "a proposal and its transaction have one zxid");
+        })?;
+        if entry.header.zxid != zxid {
+            return Err(format!(
+                "expected transaction {zxid} in the proposal of it, got transaction {}",
+                entry.header.zxid
+            ));
+        }
+        if let Txn::CreateSession { .. } = entry.txn {
+            self.next_session.pass(entry.header.session);
+        }
+        self.peers().proposals.push_back(entry);
+        Ok(())
+    }
+
+    /// A transaction of the leader comes next in the log, and in line. What came before it and did not was in a snapshot already.
+    fn on_proposed(&mut self, zxid: Zxid, txn: &TxnBytes, out: &mut Outputs) {
+        let proposals = &mut self.peers().proposals;
+        let entry = loop {
+            let entry = proposals.pop_front().unwrap_or_else(|| panic!("{zxid} comes in line and was not proposed"));
+            if entry.header.zxid == zxid {
+                break entry;
+            }
+        };
         self.flight.push(Proposed { prepared: Prepared::of_leader(entry), origin: Origin::Elsewhere });
         self.logged(txn.len(), out);
     }
@@ -214,7 +244,8 @@ impl Replica {
     fn enter(&mut self, state: &State, now: Now, role: RoleChange, out: &mut Outputs) {
         let ensemble = self.peers();
         ensemble.role = role;
-        out.peers.push(PeerOutput::Role(role));
+        let epoch_began = ensemble.zab.epoch_began();
+        out.peers.push(PeerOutput::Role { role, epoch_began });
         if self.mode == Mode::ReadOnly {
             self.leave_clients(out);
         }
@@ -223,6 +254,7 @@ impl Replica {
             RoleChange::Looking => {
                 ensemble.looking_since = now.monotonic;
                 ensemble.freezes.clear();
+                ensemble.proposals.clear();
                 self.leave_clients(out);
                 self.flight.give_up();
                 self.prep.clear();
@@ -280,6 +312,7 @@ impl Replica {
         if let Some(mut tree) = ensemble.replacement.take() {
             tree.succeed(&state.tree);
             state.tree = *tree;
+            state.tree.sessions().iter().for_each(|(session, _)| self.next_session.pass(session));
             let last = state.tree.last_processed();
             self.flight = Flight::new(last);
             self.peers().config_due = true;
@@ -296,8 +329,12 @@ impl Replica {
         }
     }
 
-    /// With the exclusive hold, behind what was applied: images for learners.
+    /// With the exclusive hold, behind what was applied: images for learners. Only when everything that is committed is applied:
+    /// what stands behind an image is sent from memory, which holds the last `commitLogCount` transactions and no more.
     pub(crate) fn freeze_for_learners(&mut self, state: &mut State, now: Now, out: &mut Outputs) {
+        if self.flight.has_due() {
+            return;
+        }
         let Some(ensemble) = &mut self.ensemble else { return };
         for link in std::mem::take(&mut ensemble.freezes) {
             let (image, zxid) = (state.tree.freeze(), state.tree.last_processed());

@@ -352,6 +352,36 @@ fn a_server_that_comes_late_gets_the_whole_tree() {
 }
 
 #[test]
+fn a_snapshot_asked_for_while_a_long_backlog_is_applied_is_of_its_end() {
+    let mut c = Cluster::new(3, 0);
+    c.start(1);
+    c.start(2);
+    c.run_until("two servers in service", |c| [1, 2].iter().all(|id| c.mode(*id) != Mode::Looking));
+    let leader = c.leader().expect("one leads");
+    let conn = c.client(leader);
+    c.behind = Some(leader);
+    // Far more than a leader keeps in memory for learners (`commitLogCount`, 500), and than it applies at once.
+    for n in 0..2000 {
+        let path = format!("/n{n}");
+        let request = CreateRequest { path: path.as_str().into(), data: None, acl: Some(open_acl()), flags: 0 };
+        c.send(leader, conn, n, CREATE, |w| request.write(w));
+    }
+    let committed = |c: &Cluster| c.servers[&leader].replica.report().zab.expect("a member").last_committed;
+    let before = committed(&c);
+    c.run_until("a commit of all", |c| committed(c).0 - before.0 == 2000);
+    c.start(3);
+    let is_waited_for = |c: &Cluster| c.servers[&leader].replica.report().zab.expect("a member").learners.len() == 2;
+    c.run_until("a learner that waits for the snapshot", |c| c.is_idle() && is_waited_for(c));
+    let closed = c.links_closed;
+    c.behind = None;
+    c.apply(leader);
+    all_serve(&mut c);
+    assert_eq!(c.links_closed, closed, "the first snapshot was good enough");
+    let late = c.client(3);
+    assert_eq!(exists(&mut c, 3, late, "/n1999", false), 0);
+}
+
+#[test]
 fn the_configuration_stands_in_its_node() {
     let (mut c, leader) = serving(3, 0);
     for id in followers(&c, leader).into_iter().chain([leader]) {
@@ -377,4 +407,21 @@ fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
     assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
     c.start(2);
     c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
+}
+
+#[test]
+fn a_member_whose_clock_steps_back_gives_no_session_away_that_its_leader_knows() {
+    let (mut c, leader) = serving(3, 0);
+    all_serve(&mut c);
+    let follower = followers(&c, leader)[0];
+    let conns: Vec<ConnId> = (0..3).map(|_| c.client(follower)).collect();
+    let before: Vec<SessionId> = conns.iter().map(|conn| c.servers[&follower].conns[conn].session).collect();
+    // It comes back with nothing on its disk, and hears of its sessions from the leader only.
+    c.kill(follower);
+    c.now.wall = Millis(c.now.wall.0 - 3_600_000);
+    c.start(follower);
+    all_serve(&mut c);
+    let conn = c.client(follower);
+    let after = c.servers[&follower].conns[&conn].session;
+    assert!(before.iter().all(|old| after.0 > old.0), "{after:?} after {before:?}");
 }

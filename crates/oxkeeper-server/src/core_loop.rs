@@ -1,11 +1,16 @@
 //! The core thread: owns the `Replica`, moves inputs in and outputs out. No decisions.
 
-use crate::client::link::{Link, Notice, bump};
+use crate::client::link::{Link, Notice};
+use crate::client::port::ClientPort;
+use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::disk_thread::DiskQueue;
-use crate::peer::Peers;
+use crate::history::History;
+use crate::lock::lock;
+use crate::metrics::{Metrics, bump};
+use crate::peer::outputs::Peers;
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
 use crate::rate_log::RateLog;
-use crate::shared::{CoreEvent, Shared, lock};
+use crate::serving::Serving;
 use crate::snapshot_thread::SnapshotJobs;
 use hashbrown::HashMap;
 use oxkeeper_replica::output::Mode;
@@ -23,10 +28,19 @@ const QUOTA_LOG_INTERVAL: Millis = Millis(100);
 /// However far the next deadline is, the core looks around this often.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
+/// What the core shares with others.
+pub struct CoreShare {
+    pub serving: Arc<Serving>,
+    pub port: Arc<ClientPort>,
+    pub queue: Arc<CoreQueue>,
+    pub metrics: Arc<Metrics>,
+    pub history: Arc<History>,
+    pub disk: Arc<DiskQueue>,
+}
+
 pub struct CoreLoop {
-    shared: Arc<Shared>,
+    share: CoreShare,
     replica: Replica,
-    disk: Arc<DiskQueue>,
     snapshots: SnapshotJobs,
     links: HashMap<ConnId, Arc<Link>, foldhash::fast::FixedState>,
     /// Of an ensemble.
@@ -40,21 +54,17 @@ pub struct CoreLoop {
 }
 
 impl CoreLoop {
-    pub fn new(shared: Arc<Shared>, replica: Replica, disk: Arc<DiskQueue>, snapshots: SnapshotJobs) -> CoreLoop {
-        let dirty = shared.io.iter().map(|_| Vec::new()).collect();
-        let peers = shared.peers.clone().map(|peers| Peers::new(peers, shared.clock));
-        let quota_log = RateLog::new(QUOTA_LOG_INTERVAL);
+    pub fn new(share: CoreShare, replica: Replica, snapshots: SnapshotJobs, peers: Option<Peers>) -> CoreLoop {
         CoreLoop {
-            shared,
             replica,
-            disk,
             snapshots,
             links: HashMap::default(),
             peers,
             received: VecDeque::new(),
             out: Outputs::default(),
-            dirty,
-            quota_log,
+            dirty: share.port.io.iter().map(|_| Vec::new()).collect(),
+            quota_log: RateLog::new(QUOTA_LOG_INTERVAL),
+            share,
         }
     }
 
@@ -62,13 +72,13 @@ impl CoreLoop {
     pub fn run(mut self) {
         let mut events = Vec::new();
         if self.peers.is_some() {
-            let shared = self.shared.clone();
-            self.replica.start(&shared.handover.shared(), shared.clock.now(), &mut self.out);
+            let serving = self.share.serving.clone();
+            self.replica.start(&serving.handover.shared(), serving.clock.now(), &mut self.out);
             self.hand_on();
         }
         loop {
-            let patience = self.shared.clock.until(self.replica.next_deadline()).min(PATIENCE_MAX);
-            self.shared.core.take(&mut events, patience);
+            let patience = self.share.serving.clock.until(self.replica.next_deadline()).min(PATIENCE_MAX);
+            self.share.queue.take(&mut events, patience);
             let mut stop = false;
             self.step_all(&mut events, &mut stop);
             while self.replica.has_committed() {
@@ -83,9 +93,9 @@ impl CoreLoop {
 
     /// The prepared writes of all events go to the disk as one batch.
     fn step_all(&mut self, events: &mut Vec<CoreEvent>, stop: &mut bool) {
-        let shared = self.shared.clone();
-        let state = shared.handover.shared();
-        let now = shared.clock.now();
+        let serving = self.share.serving.clone();
+        let state = serving.handover.shared();
+        let now = serving.clock.now();
         if now.monotonic >= self.replica.next_deadline() {
             self.replica.step(&state, now, Input::Tick, &mut self.out);
         }
@@ -128,17 +138,17 @@ impl CoreLoop {
         for exceeded in self.out.quotas_exceeded.drain(..) {
             self.quota_log.log(exceeded.to_string(), now, |line| tracing::warn!("{line}"));
             if exceeded.is_hard {
-                self.shared.core_metrics.quota_refused(exceeded.namespace);
+                self.share.metrics.core.quota_refused(exceeded.namespace);
             }
         }
     }
 
     /// Replies and events are in their outboxes before the exclusive side is given back.
     fn apply(&mut self) {
-        let shared = self.shared.clone();
-        let mut state = shared.handover.exclusive();
-        let mut watches = lock(&shared.watches);
-        let now = shared.clock.now();
+        let serving = self.share.serving.clone();
+        let mut state = serving.handover.exclusive();
+        let mut watches = lock(&serving.watches);
+        let now = serving.clock.now();
         self.replica.apply_committed(&mut state, &mut watches, now, &mut self.out);
         drop(watches);
         self.deliver();
@@ -161,25 +171,25 @@ impl CoreLoop {
     /// Whatever has not been handed to the disk yet.
     fn ask_disk(&mut self) {
         self.count_proposals();
-        self.disk.put(&mut self.out.persist, &mut self.received);
+        self.share.disk.put(&mut self.out.persist, &mut self.received);
     }
 
     fn count_proposals(&self) {
-        if self.shared.mode.get() == Mode::Leader {
+        if self.share.serving.mode.get() == Mode::Leader {
             for request in &self.out.persist {
                 if let Persist::Append { txn, .. } = request {
-                    self.shared.core_metrics.proposals.add(txn.len());
+                    self.share.metrics.core.proposals.add(txn.len());
                 }
             }
         }
     }
 
     fn deliver(&mut self) {
-        let CoreLoop { out, links, dirty, shared, .. } = self;
+        let CoreLoop { out, links, dirty, share, .. } = self;
         for delivery in &out.deliveries {
             let Some(link) = links.get(&delivery.conn) else {
-                let stale = delivery.is_reply && shared.edge.stale_by_connection;
-                bump(&shared.core_metrics.stale_replies, u64::from(stale));
+                let stale = delivery.is_reply && share.port.options.stale_by_connection;
+                bump(&share.metrics.core.stale_replies, u64::from(stale));
                 continue;
             };
             let frame = &out.frames[delivery.range.clone()];
@@ -210,12 +220,12 @@ impl CoreLoop {
                 Control::Established { conn, session, timeout } => (conn, Notice::Established { session, timeout }),
                 Control::Close { conn, reason } => (conn, Notice::Close(reason)),
                 Control::Serve { mode } => {
-                    self.shared.mode.set(mode);
-                    self.shared.core_metrics.proposals.reset();
+                    self.share.serving.mode.set(mode);
+                    self.share.metrics.core.proposals.reset();
                     continue;
                 }
                 Control::Snapshot { image, zxid } => {
-                    self.snapshots.begin(image, zxid, self.shared.history.generation());
+                    self.snapshots.begin(image, zxid, self.share.history.generation());
                     continue;
                 }
             };
@@ -231,7 +241,7 @@ impl CoreLoop {
 
     /// Each I/O thread is woken at most once for all that happened.
     fn tell(&mut self) {
-        for (handle, dirty) in self.shared.io.iter().zip(&mut self.dirty) {
+        for (handle, dirty) in self.share.port.io.iter().zip(&mut self.dirty) {
             handle.tell(dirty);
         }
     }

@@ -3,12 +3,15 @@
 //!
 //! In an ensemble it also replaces the history: cuts the log and recovers what is left, or puts a leader's snapshot in its place.
 
-use crate::options::{Batching, FileOptions};
+use crate::core_queue::{CoreEvent, CoreQueue};
+use crate::history::ServerSide;
+use crate::lock::lock;
+use crate::metrics::{Metrics, bump};
+use crate::options::Batching;
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
-use crate::shared::{CoreEvent, Shared, lock};
 use oxkeeper_replica::Input;
 use oxkeeper_storage::recover::{RecoverOptions, recover};
-use oxkeeper_storage::{Disk, Persister, StorageError, StorageResult};
+use oxkeeper_storage::{Persister, StorageError, StorageResult};
 use oxkeeper_types::persist::{Persist, Persisted};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -104,11 +107,11 @@ impl DiskQueue {
 
 /// The thread's own.
 pub struct DiskThread {
-    pub shared: Arc<Shared>,
+    pub core: Arc<CoreQueue>,
+    pub metrics: Arc<Metrics>,
+    pub server: ServerSide,
     pub queue: Arc<DiskQueue>,
     pub persister: Persister,
-    pub disk: Arc<dyn Disk>,
-    pub files: FileOptions,
 }
 
 impl DiskThread {
@@ -116,7 +119,7 @@ impl DiskThread {
     pub fn run(mut self) {
         let queue = self.queue.clone();
         let mut synced = Instant::now();
-        while let Some(batch) = queue.take(&self.files.batching, synced) {
+        while let Some(batch) = queue.take(&self.server.files.batching, synced) {
             let mut persists = Vec::with_capacity(batch.len());
             for request in batch {
                 match request {
@@ -144,13 +147,13 @@ impl DiskThread {
         if batch.is_empty() {
             return;
         }
-        let (start, metrics) = (Instant::now(), &self.shared.core_metrics);
+        let (start, metrics) = (Instant::now(), &self.metrics.core);
         let done = self.persister.persist(batch).unwrap_or_else(|error| die(&error));
         let took = start.elapsed();
         metrics.sync_ms.add(took.as_millis() as u64);
         metrics.batch_size.add(batch.len() as u64);
-        if took > self.files.slow_sync {
-            crate::client::link::bump(&metrics.slow_syncs, 1);
+        if took > self.server.files.slow_sync {
+            bump(&metrics.slow_syncs, 1);
             tracing::warn!(
                 "fsync-ing the write ahead log took {}ms which will adversely affect operation latency; {} requests in the batch",
                 took.as_millis(),
@@ -160,20 +163,20 @@ impl DiskThread {
         batch.clear();
         self.note_synced();
         let mut events: Vec<CoreEvent> = done.into_iter().map(|d| CoreEvent::Input(Input::Persisted(d))).collect();
-        self.shared.core.put(&mut events);
+        self.core.put(&mut events);
     }
 
     fn note_synced(&self) {
-        self.shared.history.synced.store(self.persister.last().0, Relaxed);
+        self.server.history.synced.store(self.persister.last().0, Relaxed);
     }
 
     /// The log ends where the leader's history does, and the tree is rebuilt from what is left (QP040, QP057).
     fn truncate(&mut self, request: Persist) {
         let Persist::TruncateLog { zxid } = request else { unreachable!("asked for with a truncation only") };
         tracing::warn!("Truncating log to get in sync with the leader {zxid}");
-        self.shared.history.end_generation();
+        self.server.history.end_generation();
         match self.cut_and_recover(request) {
-            Ok(event) => self.shared.core.put_one(event),
+            Ok(event) => self.core.put_one(event),
             Err(error) => {
                 tracing::error!(
                     "Not able to truncate the log {zxid}: the server stops. Move its data away and let it join empty, if \
@@ -191,8 +194,8 @@ impl DiskThread {
             [cannot @ Persisted::CannotTruncate { .. }] => return Ok(CoreEvent::Input(Input::Persisted(cannot))),
             _ => unreachable!("a truncation was answered by {done:?}"),
         }
-        let options = RecoverOptions { epochs: false, recent_max: 0, ..self.files.recover.clone() };
-        let recovered = recover(self.disk.clone(), &self.files.dirs, &options)?;
+        let options = RecoverOptions { epochs: false, recent_max: 0, ..self.server.files.recover.clone() };
+        let recovered = recover(self.server.disk.clone(), &self.server.files.dirs, &options)?;
         self.persister.restart_after(recovered.last)?;
         self.note_synced();
         Ok(CoreEvent::Input(Input::StateReplaced { tree: Box::new(recovered.tree) }))
@@ -202,14 +205,14 @@ impl DiskThread {
     fn install(&mut self, snapshot: ReceivedSnapshot) {
         let ReceivedSnapshot { tree, writer } = snapshot;
         let zxid = tree.last_processed();
-        let trailers = self.files.snapshot.trailers(zxid, tree.digest());
-        self.shared.history.end_generation();
+        let trailers = self.server.files.snapshot.trailers(zxid, tree.digest());
+        self.server.history.end_generation();
         match self.persister.install(writer, &trailers, zxid) {
             Ok(file) => tracing::info!("installed the leader's snapshot as {}", file.path.display()),
             Err(error) => die(&error),
         }
         self.note_synced();
-        self.shared.core.put_one(CoreEvent::Input(Input::StateReplaced { tree: Box::new(tree) }));
+        self.core.put_one(CoreEvent::Input(Input::StateReplaced { tree: Box::new(tree) }));
     }
 }
 

@@ -9,25 +9,40 @@
 //! | admin | four-letter words | [`admin`] |
 //! | peers, one per link in and out | of an ensemble: election port, quorum port | [`peer`] |
 //!
-//! [`handover`] is how the core and the I/O threads share the state; [`run`] starts and stops everything.
+//! | what they share | module |
+//! |---|---|
+//! | what serves the state | [`serving`] |
+//! | the way to the core | [`core_queue`] |
+//! | the client port | [`client::port`] |
+//! | the ports between servers | [`peer::shared`] |
+//! | the state and its files | [`history`] |
+//! | what is counted | [`metrics`] |
+//! | what is reported | [`report`] |
+//!
+//! Each thread is given those it needs. [`handover`] is how the core and the I/O threads share the state; [`run`] starts and stops everything.
 
 pub mod admin;
 pub mod client;
 pub mod clock;
 pub mod core_loop;
+pub mod core_queue;
 pub mod disk_thread;
 pub mod handover;
+pub mod history;
 pub mod listener;
+pub mod lock;
 pub mod metrics;
 pub mod options;
 pub mod peer;
 pub mod rate_log;
 pub mod recovery;
+pub mod report;
 pub mod run;
 pub mod seed;
+pub mod serving;
 pub mod settings;
-pub mod shared;
 pub mod snapshot_thread;
+pub mod stall_watch;
 mod sync;
 
 pub use oxkeeper_storage as storage;

@@ -3,33 +3,42 @@
 use crate::admin::{self, EnsembleInfo, ServerInfo};
 use crate::client::accept::listen;
 use crate::client::io_thread::{IoThread, WAKER};
-use crate::client::throttle::Gate;
+use crate::client::port::{ClientPort, IoHandle};
 use crate::clock::Clock;
-use crate::core_loop::CoreLoop;
+use crate::core_loop::{CoreLoop, CoreShare};
+use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::disk_thread::{DiskQueue, DiskThread};
 use crate::handover::Handover;
+use crate::history::{History, ServerSide};
+use crate::metrics::Metrics;
 use crate::options::{EdgeOptions, FileOptions};
+use crate::peer::PeerOptions;
+use crate::peer::outputs::Peers;
 use crate::peer::poll_thread::{self, Listeners, PollThread};
-use crate::peer::{PeerOptions, PeerShared, ServerSide};
+use crate::peer::shared::PeerShared;
 use crate::recovery::{self, Loaded};
+use crate::report::Reporter;
+use crate::serving::Serving;
 use crate::settings::Settings;
-use crate::shared::{CoreEvent, CoreQueue, History, IoHandle, Shared, SharedMode};
 use crate::snapshot_thread::{self, SnapshotJobs};
 use mio::net::TcpListener;
 use oxkeeper_replica::output::Mode;
-use oxkeeper_replica::{Replica, WatchTable};
+use oxkeeper_replica::{Options, Replica};
 use oxkeeper_storage::{DirLock, Disk, StorageError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 
 /// A server that runs. Dropping it leaves its threads alone; [`Running::stop`] ends them.
 pub struct Running {
-    shared: Arc<Shared>,
+    serving: Arc<Serving>,
+    port: Arc<ClientPort>,
+    queue: Arc<CoreQueue>,
+    peers: Option<Arc<PeerShared>>,
     disk: Arc<DiskQueue>,
     io: Vec<JoinHandle<()>>,
     core: JoinHandle<()>,
@@ -69,7 +78,7 @@ impl StartError {
 
 /// Recovers the state, opens the ports and starts the threads.
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
-    let Settings { replica: options, edge, files, ensemble } = settings;
+    let Settings { replica: options, edge, files, stall_watch, ensemble } = settings;
     let clock = Clock::default();
     let Loaded { state, persister, replayed, snapshot_wanted, durable, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
@@ -79,71 +88,76 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         }
         _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
     };
-    let (polls, handles) = io_handles(edge.threads.max(1))?;
-    let core: Arc<CoreQueue> = Arc::default();
-    let queue = Arc::new(DiskQueue::default());
+    let threads = edge.threads.max(1);
+    let (polls, handles) = io_handles(threads)?;
+    let (queue, disk_queue): (Arc<CoreQueue>, Arc<DiskQueue>) = Default::default();
+    let metrics = Arc::new(Metrics::new(threads));
+    metrics.core.startup_ms.add(took.as_millis() as u64);
     let history = Arc::new(History::default());
     history.synced.store(state.tree.last_processed().0, Relaxed);
     let handover = Arc::new(Handover::new(state));
     let mode = if ensemble.is_some() { Mode::Looking } else { Mode::Standalone };
+    let server = ServerSide { handover: handover.clone(), history: history.clone(), disk, files };
     let (peers, peer_thread) = match &ensemble {
         None => (None, None),
         Some(ensemble) => {
-            let (handover, history) = (handover.clone(), history.clone());
-            let server = ServerSide { handover, history, disk: disk.clone(), files: files.clone() };
-            let (peers, thread) = open_peer_ports(ensemble.peers.clone(), core.clone(), server)?;
+            let (queue, metrics) = (queue.clone(), metrics.clone());
+            let (peers, thread) = open_peer_ports(ensemble.peers.clone(), queue, metrics, server.clone())?;
             (Some(peers), Some(thread))
         }
     };
     // After the ports between servers, which may take a while: whoever connects before is refused, and does not wait.
     let mut listener = open_client_port(&edge)?;
     let client_address = listener.as_ref().map(|l| l.local_addr()).transpose()?;
-    let info = server_info(client_address, &edge, &files, ensemble.map(|ensemble| ensemble.info));
+    let info = server_info(client_address, &edge, &options, &server.files, ensemble.map(|ensemble| ensemble.info));
     let (admin, commands) = channel();
     let (jobs, snapshot_jobs) = channel();
-    let seed = options.seed;
-    let shared = Arc::new(Shared {
-        handover,
-        watches: Mutex::new(WatchTable::with_seed(seed)),
-        core,
-        mode: SharedMode::new(mode),
-        history,
-        peers,
-        io: handles,
-        core_metrics: Default::default(),
-        admission: Mutex::default(),
-        throttle: Mutex::new(Gate::new(edge.throttle, now.monotonic, seed)),
-        admin,
-        links: Mutex::default(),
-        outstanding: AtomicUsize::new(0),
-        large_bytes: AtomicUsize::new(0),
-        stopping: AtomicBool::new(false),
-        started: now.monotonic,
-        clock,
-        options,
-        edge,
-    });
-    shared.core_metrics.startup_ms.add(took.as_millis() as u64);
+    let serving = Arc::new(Serving::new(handover, options, clock, mode));
+    let port = ClientPort::new(serving.clone(), queue.clone(), metrics.clone(), edge, handles, admin);
+    let port = Arc::new(port);
     let disk_thread = {
-        let (shared, queue, disk, files) = (shared.clone(), queue.clone(), disk.clone(), files.clone());
-        let thread = DiskThread { shared, queue, persister, disk, files };
+        let (core, metrics, server, queue) = (queue.clone(), metrics.clone(), server.clone(), disk_queue.clone());
+        let thread = DiskThread { core, metrics, server, queue, persister };
         spawn("disk", move || thread.run())?
     };
     let snapshot_thread = {
-        let shared = shared.clone();
-        spawn("snapshot", move || snapshot_thread::run(shared, disk, files, snapshot_jobs))?
+        let (core, metrics) = (queue.clone(), metrics.clone());
+        spawn("snapshot", move || snapshot_thread::run(server, core, metrics, snapshot_jobs))?
     };
-    let core = CoreLoop::new(shared.clone(), replica, queue.clone(), SnapshotJobs(jobs));
-    let core = spawn("core", move || core.run())?;
-    let asked = shared.clone();
-    spawn("admin", move || admin::run(asked, info, commands))?;
+    let core = {
+        let (serving, port, queue, metrics) = (serving.clone(), port.clone(), queue.clone(), metrics.clone());
+        let share = CoreShare { serving, port, queue, metrics, history, disk: disk_queue.clone() };
+        let peers = peers.clone().map(|peers| Peers::new(peers, clock));
+        let core = CoreLoop::new(share, replica, SnapshotJobs(jobs), peers);
+        spawn("core", move || core.run())?
+    };
+    if let Some(watch) = stall_watch {
+        // It ends by itself, within one sleep of the server's end.
+        let metrics = Arc::downgrade(&metrics);
+        spawn("stall-watch", move || watch.run(&metrics))?;
+    }
+    let reporter = Reporter { serving: serving.clone(), port: port.clone(), core: queue.clone(), metrics };
+    spawn("admin", move || admin::run(reporter, info, commands))?;
     let mut io = Vec::new();
     for (index, poll) in polls.into_iter().enumerate() {
-        let thread = IoThread::new(shared.clone(), index, poll, listener.take())?;
+        let thread = IoThread::new(port.clone(), index, poll, listener.take())?;
         io.push(spawn(&format!("io-{index}"), move || thread.run())?);
     }
     let peer_thread = peer_thread.map(|thread| spawn("peers", move || thread.run())).transpose()?;
-    Ok(Running { shared, disk: queue, io, core, disk_thread, snapshot_thread, peer_thread, client_address })
+    let disk = disk_queue;
+    Ok(Running {
+        serving,
+        port,
+        queue,
+        peers,
+        disk,
+        io,
+        core,
+        disk_thread,
+        snapshot_thread,
+        peer_thread,
+        client_address,
+    })
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
@@ -160,6 +174,7 @@ fn open_client_port(edge: &EdgeOptions) -> Result<Option<TcpListener>, StartErro
 fn server_info(
     client_address: Option<SocketAddr>,
     edge: &EdgeOptions,
+    options: &Options,
     files: &FileOptions,
     ensemble: Option<EnsembleInfo>,
 ) -> ServerInfo {
@@ -169,6 +184,11 @@ fn server_info(
         data_dir: absolute(&files.dirs.snapshots),
         data_log_dir: absolute(&files.dirs.logs),
         listen_backlog: edge.listen_backlog,
+        four_letter_words: edge.four_letter_words.clone(),
+        tick: options.tick,
+        session_timeout_min: options.session_timeout_min,
+        session_timeout_max: options.session_timeout_max,
+        connections_per_address_max: edge.connections_per_address_max,
         version: crate::version_text(),
         ensemble,
     }
@@ -180,7 +200,7 @@ fn io_handles(threads: usize) -> io::Result<(Vec<mio::Poll>, Vec<IoHandle>)> {
     for _ in 0..threads {
         let poll = mio::Poll::new()?;
         let waker = mio::Waker::new(poll.registry(), WAKER)?;
-        pairs.push((poll, IoHandle { inbox: Mutex::default(), waker, metrics: Default::default() }));
+        pairs.push((poll, IoHandle { inbox: Mutex::default(), waker }));
     }
     Ok(pairs.into_iter().unzip())
 }
@@ -189,12 +209,13 @@ fn io_handles(threads: usize) -> io::Result<(Vec<mio::Poll>, Vec<IoHandle>)> {
 fn open_peer_ports(
     options: PeerOptions,
     core: Arc<CoreQueue>,
+    metrics: Arc<Metrics>,
     server: ServerSide,
 ) -> Result<(Arc<PeerShared>, PollThread), StartError> {
     let listeners = Listeners::bind(&options).map_err(StartError::PeerPort)?;
     let poll = mio::Poll::new()?;
     let waker = mio::Waker::new(poll.registry(), poll_thread::WAKER)?;
-    let shared = Arc::new(PeerShared::new(options, core, server, waker));
+    let shared = Arc::new(PeerShared::new(options, core, metrics, server, waker));
     let thread = PollThread::new(shared.clone(), poll, listeners)?;
     Ok((shared, thread))
 }
@@ -202,8 +223,8 @@ fn open_peer_ports(
 impl Running {
     /// Ends in order: no new requests, then what the core has, then the log. Sessions stay as they are in the log.
     pub fn stop(self) {
-        self.shared.stopping.store(true, Relaxed);
-        self.shared.io.iter().for_each(|io| io.wake());
+        self.serving.stopping.store(true, Relaxed);
+        self.port.io.iter().for_each(|io| io.wake());
         let join = |thread: JoinHandle<()>| {
             let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
@@ -211,13 +232,13 @@ impl Running {
             }
         };
         self.io.into_iter().for_each(join);
-        if let Some(peers) = &self.shared.peers {
+        if let Some(peers) = &self.peers {
             peers.stop();
         }
         if let Some(thread) = self.peer_thread {
             join(thread);
         }
-        self.shared.core.put_one(CoreEvent::Stop);
+        self.queue.put_one(CoreEvent::Stop);
         join(self.core);
         self.disk.stop();
         join(self.disk_thread);

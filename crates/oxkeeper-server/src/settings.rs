@@ -4,6 +4,7 @@ use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
 use crate::options::{Batching, EdgeOptions, FileOptions};
 use crate::peer::PeerOptions;
+use crate::stall_watch::StallWatch;
 use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
 use oxkeeper_replica::Options;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub replica: Options,
     pub edge: EdgeOptions,
     pub files: FileOptions,
+    /// `jvm.pause.monitor`; `None`: nobody looks.
+    pub stall_watch: Option<StallWatch>,
     /// `None`: the server runs on its own.
     pub ensemble: Option<EnsembleSettings>,
 }
@@ -43,12 +46,13 @@ impl Settings {
     /// `seed` differs from start to start. Fails where the client address cannot be resolved, and where the configuration asks
     /// for a protection between servers that is not there.
     pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
-        let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of)).transpose()?;
-        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed), ensemble })
+        let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of, seed)).transpose()?;
+        let (replica, edge, files) = (replica(config, seed), edge(config)?, files(config, seed));
+        Ok(Settings { replica, edge, files, stall_watch: stall_watch(config), ensemble })
     }
 }
 
-fn ensemble(config: &Config, of: &EnsembleConfig) -> io::Result<EnsembleSettings> {
+fn ensemble(config: &Config, of: &EnsembleConfig, seed: u64) -> io::Result<EnsembleSettings> {
     // To go on without would send everything in the open, and reach nobody who does as configured.
     let asked = [(of.tls, "sslQuorum"), (of.sasl.enabled, "quorum.auth.enableSasl")];
     if let Some((_, key)) = asked.into_iter().find(|(asked, _)| *asked) {
@@ -56,10 +60,10 @@ fn ensemble(config: &Config, of: &EnsembleConfig) -> io::Result<EnsembleSettings
         return Err(io::Error::new(io::ErrorKind::Unsupported, text));
     }
     let peers = PeerOptions::from_config(config).expect("it is an ensemble's");
-    Ok(EnsembleSettings { zab: zab(config, of), peers, info: EnsembleInfo::new(of) })
+    Ok(EnsembleSettings { zab: zab(config, of, seed), peers, info: EnsembleInfo::new(of) })
 }
 
-fn zab(config: &Config, of: &EnsembleConfig) -> ZabOptions {
+fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
     let storage = &config.storage;
     ZabOptions {
         last_seen: of.last_seen.clone(),
@@ -75,9 +79,19 @@ fn zab(config: &Config, of: &EnsembleConfig) -> ZabOptions {
         snapshot_syncs_max: of.snapshot_syncs_max,
         diff_syncs_max: of.diff_syncs_max,
         observer_election_delay: millis(of.observer_election_delay_ms),
+        seed,
         reconfig_enabled: config.reconfig_enabled,
         ..ZabOptions::new(of.my_id, of.members.clone())
     }
+}
+
+fn stall_watch(config: &Config) -> Option<StallWatch> {
+    let detector = &config.stall_detector;
+    detector.enabled.then(|| StallWatch {
+        sleep: Duration::from_millis(detector.sleep_ms),
+        info: Duration::from_millis(detector.info_threshold_ms),
+        warn: Duration::from_millis(detector.warn_threshold_ms),
+    })
 }
 
 fn millis(ms: impl Into<u64>) -> Millis {
@@ -102,6 +116,8 @@ fn replica(config: &Config, seed: u64) -> Options {
         close_session_txn: tree.close_session_txn,
         enforce_quota: tree.enforce_quota,
         skip_acl: tree.skip_acl,
+        // A server on its own has nobody to ask (reference: the processors of followers, observers and leaders do it).
+        eager_acl_check: config.ensemble.is_some() && config.tree.eager_acl_check,
         reconfig_enabled: config.reconfig_enabled,
         snap_count: storage.snap_count.into(),
         snap_size_limit_bytes: storage.snap_size_limit_bytes,
@@ -111,26 +127,26 @@ fn replica(config: &Config, seed: u64) -> Options {
         read_only_enabled: config.client.read_only_mode,
         leader_serves: config.ensemble.as_ref().is_none_or(|ensemble| ensemble.leader_serves),
         record_bytes_max: config.client.record_bytes_max as usize,
-        auth: auth(&config.security, config),
+        auth: auth(&config.security),
         seed,
     }
 }
 
-fn auth(security: &Security, config: &Config) -> AuthOptions {
+fn auth(security: &Security) -> AuthOptions {
     let mut enforced = security.enforced_schemes.clone().unwrap_or_default();
     if security.session_requires_sasl && !enforced.iter().any(|s| s == "sasl") {
         enforced.push("sasl".into());
     }
-    let provider = |name: &str| security.auth_providers.values().any(|class| class.contains(name));
     AuthOptions {
         digest_enabled: security.digest_enabled,
         digest_algorithm: digest_algorithm(&security.digest_algorithm),
         super_digest: security.super_digest.as_ref().map(|s| s.reveal().to_owned()),
         x509_super_user: security.x509_super_user.clone(),
-        x509_enabled: config.client.secure_client_address.is_some() || provider("X509AuthenticationProvider"),
-        sasl_enabled: provider("SASLAuthenticationProvider"),
+        x509_enabled: security.knows_scheme("x509"),
+        sasl_enabled: security.knows_scheme("sasl"),
         sasl_super_users: security.sasl_super_users.clone(),
         let_any_sasl_user_do_x: security.let_any_sasl_user_do_x.clone(),
+        ensemble_enabled: security.knows_scheme("ensemble"),
         ensemble_names: security.ensemble_names.clone(),
         enforced_schemes: enforced,
     }

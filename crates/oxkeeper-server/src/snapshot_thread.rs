@@ -1,9 +1,10 @@
 //! The snapshot thread: writes frozen images of the tree, one at a time, beside the writes that go on; and removes old
 //! files. The state is locked only while a piece of the image is copied out.
 
-use crate::client::link::bump;
+use crate::core_queue::{CoreEvent, CoreQueue};
+use crate::history::ServerSide;
+use crate::metrics::{CoreMetrics, Metrics, bump};
 use crate::options::FileOptions;
-use crate::shared::{CoreEvent, Shared};
 use oxkeeper_replica::Input;
 use oxkeeper_storage::purge::purge;
 use oxkeeper_storage::snapshot::SnapshotWriter;
@@ -36,16 +37,16 @@ impl SnapshotJobs {
 }
 
 /// Runs until the core is gone.
-pub fn run(shared: Arc<Shared>, disk: Arc<dyn Disk>, files: FileOptions, jobs: Receiver<Job>) {
-    let interval = files.purge_interval;
+pub fn run(server: ServerSide, core: Arc<CoreQueue>, metrics: Arc<Metrics>, jobs: Receiver<Job>) {
+    let interval = server.files.purge_interval;
     // The first purge comes at once, as the reference's timer has it.
     let mut next_purge = interval.map(|_| Instant::now());
     loop {
         let wait = next_purge.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
         match jobs.recv_timeout(wait) {
             Ok(job) => {
-                let zxid = write(&shared, &disk, &files, &job);
-                shared.core.put_one(CoreEvent::Input(Input::SnapshotDone { zxid }));
+                let zxid = write(&server, &metrics.core, &job);
+                core.put_one(CoreEvent::Input(Input::SnapshotDone { zxid }));
             }
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
@@ -54,23 +55,23 @@ pub fn run(shared: Arc<Shared>, disk: Arc<dyn Disk>, files: FileOptions, jobs: R
             && Instant::now() >= at
         {
             next_purge = interval.map(|interval| at + interval);
-            clean_up(&*disk, &files);
+            clean_up(&*server.disk, &server.files);
         }
     }
 }
 
 /// A snapshot that fails costs nothing but its own use: the log still has everything.
-fn write(shared: &Shared, disk: &Arc<dyn Disk>, files: &FileOptions, job: &Job) -> Option<Zxid> {
+fn write(server: &ServerSide, metrics: &CoreMetrics, job: &Job) -> Option<Zxid> {
     let start = Instant::now();
-    match write_image(shared, disk, files, job) {
+    match write_image(server, job) {
         Ok(path) => {
             let took = start.elapsed();
-            shared.core_metrics.snapshot_ms.add(took.as_millis() as u64);
+            metrics.snapshot_ms.add(took.as_millis() as u64);
             tracing::info!("wrote {} in {} ms", path.display(), took.as_millis());
             Some(job.zxid)
         }
         Err(error) => {
-            bump(&shared.core_metrics.snapshot_errors, 1);
+            bump(&metrics.snapshot_errors, 1);
             tracing::error!("no snapshot was written; the next one is tried after snapCount transactions. {error}");
             None
         }
@@ -86,11 +87,12 @@ enum Unwritten {
     Replaced,
 }
 
-fn write_image(shared: &Shared, disk: &Arc<dyn Disk>, files: &FileOptions, job: &Job) -> Result<PathBuf, Unwritten> {
-    let _writing = shared.history.begin_snapshot();
+fn write_image(server: &ServerSide, job: &Job) -> Result<PathBuf, Unwritten> {
+    let ServerSide { handover, history, disk, files } = server;
+    let _writing = history.begin_snapshot();
     let read = |change: &mut dyn FnMut(&Tree)| {
-        let state = shared.handover.shared();
-        if shared.history.generation() != job.generation {
+        let state = handover.shared();
+        if history.generation() != job.generation {
             return Err(Unwritten::Replaced);
         }
         change(&state.tree);

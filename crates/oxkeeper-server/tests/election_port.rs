@@ -150,9 +150,9 @@ fn the_newest_message_waits_and_the_last_one_is_said_again() {
     assert!(!format!("{:?}", events.iter().map(debug).collect::<Vec<_>>()).contains("up: false"));
 }
 
-fn debug(event: &oxkeeper_server::shared::CoreEvent) -> String {
+fn debug(event: &oxkeeper_server::core_queue::CoreEvent) -> String {
     match event {
-        oxkeeper_server::shared::CoreEvent::Input(input) => format!("{input:?}"),
+        oxkeeper_server::core_queue::CoreEvent::Input(input) => format!("{input:?}"),
         _ => String::new(),
     }
 }

@@ -534,6 +534,7 @@ fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOp
         init_limit: options.init_limit,
         sync_limit: options.sync_limit,
         commit_log_count: options.commit_log_count,
+        seed: options.seed ^ id.0 as u64,
         ..ZabOptions::new(id, ensemble.clone())
     }
 }

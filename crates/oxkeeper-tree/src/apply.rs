@@ -272,8 +272,9 @@ impl Tree {
         Ok(id)
     }
 
-    /// Puts the ensemble's configuration into its node, outside of any transaction (reference
-    /// `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is made.
+    /// Puts the ensemble's configuration into its node, outside of any transaction: its data version shows -1, its mzxid the version
+    /// of the configuration (reference `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is
+    /// made.
     pub fn write_config(&mut self, text: &str, version: Zxid, wall: Millis) {
         if self.lookup(path::CONFIG).is_none() {
             self.insert_config_node();
@@ -341,17 +342,6 @@ impl Tree {
             self.delete_ephemerals(session, &mut context, &mut Vec::new());
         }
         stale
-    }
-
-    /// Fills the config node at start, without a transaction: its data version shows -1, its mzxid the version of the
-    /// configuration (reference `ZKDatabase.initConfigInZKDatabase`). Makes the node where an old snapshot lacks it.
-    pub fn set_config(&mut self, text: &[u8], config_version: Zxid, now: Millis) {
-        let path = oxkeeper_types::path::CONFIG;
-        if self.lookup(path).is_none() {
-            self.insert_config_node();
-        }
-        let id = self.lookup(path).expect("the config node was just made sure of");
-        self.write_data(id, path, Some(text), None, -1, config_version, now.0);
     }
 }
 

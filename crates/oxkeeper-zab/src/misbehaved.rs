@@ -18,6 +18,8 @@ pub(crate) enum Misbehaved {
     // ---- by a leader
     /// LEADERINFO with an epoch below the one that we have promised.
     EpochBehind { accepted: Epoch, got: Epoch },
+    /// LEADERINFO with one of the last epochs there are.
+    EpochNearEnd { accepted: Epoch, got: Epoch },
     /// NEWLEADER of another epoch than LEADERINFO.
     OtherEpoch { agreed: Epoch, got: Epoch },
     /// TRUNC to a point that is not behind us.
@@ -28,6 +30,8 @@ pub(crate) enum Misbehaved {
     TruncAway { wanted: Zxid, got: Zxid },
     /// A proposal that does not follow the last one (ZOOKEEPER-4925, QP077).
     Gap { last: Zxid, got: Zxid },
+    /// A proposal or a snapshot of an epoch that is not its own yet.
+    LaterEpoch { agreed: Epoch, got: Zxid },
     /// COMMIT of something else than the oldest proposal (QP086; reference: exit code 12).
     CommitMismatch { oldest: Option<Zxid>, got: Zxid },
 
@@ -36,8 +40,14 @@ pub(crate) enum Misbehaved {
     OurId { id: ServerId },
     /// It has activated a later configuration (QP028).
     ConfigAhead { ours: Zxid, got: Zxid },
-    /// A negative counter or epoch in its last zxid or epoch.
+    /// A negative epoch.
     BadEpoch { got: Epoch },
+    /// It says that it has promised an epoch to which no quorum can have come.
+    EpochFar { at_most: Epoch, got: Epoch },
+    /// There is no epoch left to be proposed.
+    EpochsUsedUp { accepted: Epoch },
+    /// ACKEPOCH with a history of the epoch that it promises just now, or of a later one.
+    HistoryAhead { promised: Epoch, got: Epoch },
     /// ACK of something that was never proposed.
     AckAhead { proposed: Zxid, got: Zxid },
     /// More answers than there were PINGs.
@@ -53,6 +63,30 @@ impl fmt::Display for Misbehaved {
             }
             Misbehaved::EpochBehind { accepted, got } => {
                 write!(f, "expected an epoch of at least {} in LEADERINFO, got {}", accepted.0, got.0)
+            }
+            Misbehaved::EpochNearEnd { accepted, got } => write!(
+                f,
+                "expected an epoch that elections have led to in LEADERINFO, got {}, which is close to the last one there is, where {} \
+                 is the one we have promised: somebody makes the leader believe so",
+                got.0, accepted.0
+            ),
+            Misbehaved::EpochFar { at_most, got } => write!(
+                f,
+                "expected a promise of epoch {} at most, got epoch {}, to which no quorum can have come: this is a stranger, or the \
+                 file acceptedEpoch of that member is damaged; then start it with an empty data directory",
+                at_most.0, got.0
+            ),
+            Misbehaved::EpochsUsedUp { accepted } => write!(
+                f,
+                "expected an epoch that can still be proposed, got to {}, the last one there is: export the data, and start a new ensemble",
+                accepted.0
+            ),
+            Misbehaved::HistoryAhead { promised, got } => {
+                write!(
+                    f,
+                    "expected a history from before epoch {}, which it promises just now, got one of epoch {}",
+                    promised.0, got.0
+                )
             }
             Misbehaved::OtherEpoch { agreed, got } => {
                 write!(f, "expected NEWLEADER of epoch {}, got epoch {}", agreed.0, got.0)
@@ -70,6 +104,9 @@ impl fmt::Display for Misbehaved {
                 write!(f, "expected TRUNC to a transaction of our log, got {wanted}; the log ends at {got} now")
             }
             Misbehaved::Gap { last, got } => write!(f, "expected a proposal that follows {last}, got {got}"),
+            Misbehaved::LaterEpoch { agreed, got } => {
+                write!(f, "expected transactions of epochs through {}, which the leader leads in, got {got}", agreed.0)
+            }
             Misbehaved::CommitMismatch { oldest: Some(oldest), got } => {
                 write!(f, "expected COMMIT of the oldest proposal, {oldest}, got COMMIT of {got}")
             }

@@ -39,7 +39,8 @@ pub enum Output {
     Commit {
         through: Zxid,
     },
-    /// Leading only: freeze the tree before anything more is applied, and answer with `ImageFrozen`.
+    /// Leading only: freeze the tree as soon as everything that is committed is applied, before anything more is, and answer
+    /// with `ImageFrozen`.
     FreezeImage {
         link: LinkId,
     },

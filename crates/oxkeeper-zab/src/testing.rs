@@ -22,6 +22,12 @@ fn short(zxid: Zxid) -> String {
 pub(crate) fn txn() -> Bytes {
     Bytes::from_static(b"txn")
 }
+/// A write that was refused.
+pub(crate) fn error_txn() -> Bytes {
+    let mut bytes = vec![0; 36];
+    bytes[28..32].copy_from_slice(&(-1_i32).to_be_bytes());
+    bytes.into()
+}
 
 /// Members 1 to 3 vote, 4 observes.
 pub(crate) fn ensemble() -> Ensemble {
@@ -82,6 +88,26 @@ impl Bench {
     pub fn pass(&mut self, ms: i64) -> Vec<String> {
         self.now += ms;
         self.step(Input::Tick)
+    }
+
+    /// What it answers a voter that begins to look in a round long past.
+    pub fn answers(&mut self, voter: i64) -> Vec<PeerState> {
+        let notification = Notification {
+            state: PeerState::Looking,
+            leader: ServerId(voter),
+            zxid: z(1, 1),
+            round: 0,
+            peer_epoch: Epoch(1),
+            version: 2,
+            config: None,
+        };
+        let mut out = Vec::new();
+        self.zab.step(Millis(self.now), Input::Notification { from: ServerId(voter), notification }, &mut out);
+        let states = out.iter().filter_map(|output| match output {
+            Output::Notify { to, notification } if *to == ServerId(voter) => Some(notification.state),
+            _ => None,
+        });
+        states.collect()
     }
 
     /// The disk does the oldest thing that it was asked for.
@@ -146,7 +172,12 @@ impl Bench {
         lines
     }
     pub fn ack_epoch(&mut self, link: u64, current: Option<i64>, last_zxid: Zxid) -> Vec<String> {
-        self.packet(link, Packet::AckEpoch(AckEpoch { current_epoch: current.map(Epoch), last_zxid }))
+        self.packet(link, Packet::AckEpoch(AckEpoch { current_epoch: current.map(Epoch), last_zxid, kept: None }))
+    }
+    /// From one that promises the epoch and wants a snapshot, as its history, which ends here, can be built upon by nobody.
+    pub fn ack_epoch_for_snapshot(&mut self, link: u64, current: i64, kept: Option<Zxid>) -> Vec<String> {
+        let ack = AckEpoch { current_epoch: Some(Epoch(current)), last_zxid: Zxid::NONE, kept };
+        self.packet(link, Packet::AckEpoch(ack))
     }
     pub fn ack(&mut self, link: u64, zxid: Zxid) -> Vec<String> {
         self.packet(link, Packet::Ack { zxid })
@@ -188,8 +219,12 @@ impl Bench {
 
     /// Server 1, or the observer 4, with a log through ⟨1,n⟩ has sent ACKEPOCH of epoch 2 to server 3 on link 9.
     pub fn discovered(me: i64, n: i64) -> Bench {
-        let mut bench = Bench::new(me, durable(n));
-        if me == 4 {
+        Bench::discovered_with(ZabOptions::new(ServerId(me), ensemble()), n)
+    }
+    fn discovered_with(options: ZabOptions, n: i64) -> Bench {
+        let is_observer = options.me == ServerId(4);
+        let mut bench = Bench::with(options, durable(n));
+        if is_observer {
             bench.find_leader(3);
         } else {
             bench.elect(3);
@@ -217,7 +252,10 @@ impl Bench {
     }
     /// ... and follows it in broadcast, with an empty DIFF.
     pub fn following(me: i64, n: i64) -> Bench {
-        let mut bench = Bench::discovered(me, n);
+        Bench::following_with(ZabOptions::new(ServerId(me), ensemble()), n)
+    }
+    pub fn following_with(options: ZabOptions, n: i64) -> Bench {
+        let mut bench = Bench::discovered_with(options, n);
         bench.packet(9, Packet::Diff { zxid: z(1, n) });
         bench.packet(9, new_leader(2));
         bench.disk();
@@ -282,8 +320,9 @@ fn describe_packet(packet: &Packet) -> String {
             format!("{name} {}", accepted_epoch.0)
         }
         Packet::LeaderInfo { epoch, .. } | Packet::NewLeader { epoch, .. } => format!("{name} {}", epoch.0),
-        Packet::AckEpoch(AckEpoch { current_epoch, last_zxid }) => {
-            format!("{name} {} {}", current_epoch.map_or(-1, |e| e.0), short(*last_zxid))
+        Packet::AckEpoch(AckEpoch { current_epoch, last_zxid, kept }) => {
+            let kept = kept.map_or(String::new(), |kept| format!(" kept {}", short(kept)));
+            format!("{name} {} {}{kept}", current_epoch.map_or(-1, |e| e.0), short(*last_zxid))
         }
         Packet::UpToDate { .. } => name.into(),
         Packet::Proposal { zxid, .. }

@@ -5,7 +5,7 @@ use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
 use oxkeeper_compat::ensemble::pipelined::Pipelined;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, rolling};
+use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, members, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -18,10 +18,13 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --only WORDS      mixes whose name contains them
   pipelined  ours and ZooKeepers, an observer of each: all operations at once on every server under kills, pauses, and (as root)
              cut links; every request must be answered, and the history must be linearizable
-               --versions V,..   of ZooKeeper (3.9.5,3.8.0); one of ours and two of the first, the reverse of the second, ..
+               --versions V,..   of ZooKeeper (3.9.5,3.8.0)
+               --solo K          of which kind there is one voter beside two: ours or java (ours)
                --seconds N       of each (60)
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
+  members    members change by files and restarts: one to three, four and five, back, exchanged, by name, observer to voter
+               --kinds K,..      of the fourth of five servers, one run each (ours,java:3.9.5)
   faults     kills, pauses and restarts on three of ours under clients; their history must be linearizable
                --seconds N       (60)
                --network yes     cuts links, too; needs root and `ip`
@@ -146,9 +149,10 @@ fn run_mixed(args: &Args) -> Result<ExitCode, String> {
 fn run_pipelined(args: &Args) -> Result<ExitCode, String> {
     let mut report = Report { failed: 0 };
     let time = Duration::from_secs(args.number("seconds", 60)?);
-    for (n, version) in args.list("versions", "3.9.5,3.8.0").iter().enumerate() {
-        let (ours, java) = (args.ours(), java(version));
-        let (solo, pair) = if n % 2 == 0 { (ours, java) } else { (java, ours) };
+    let solo_is_ours = args.get("solo", "ours") == "ours";
+    for version in args.list("versions", "3.9.5,3.8.0") {
+        let (ours, java) = (args.ours(), java(&version));
+        let (solo, pair) = if solo_is_ours { (ours, java) } else { (java, ours) };
         let pipelined = Pipelined { solo, pair, time, seed: args.seed()? };
         let started = Instant::now();
         report.line(&format!("pipelined {version}, {}", pipelined.name()), started, pipelined.run());
@@ -163,6 +167,18 @@ fn run_rolling(args: &Args) -> Result<ExitCode, String> {
         let name = format!("rolling {version}");
         let result =
             rolling::run(&java(&version), &args.ours(), args.seed()?, &mut |step| println!("ok {name}: {step}"));
+        report.line(&name, started, result);
+    }
+    Ok(report.code())
+}
+
+fn run_members(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    for text in args.list("kinds", "ours,java:3.9.5") {
+        let other = kind(args, &text);
+        let started = Instant::now();
+        let name = format!("members with {}", other.short());
+        let result = members::run(&args.ours(), &other, args.seed()?, &mut |step| println!("ok {name}: {step}"));
         report.line(&name, started, result);
     }
     Ok(report.code())
@@ -268,8 +284,9 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
-        "pipelined" => Args::parse(words, &["versions", "seconds"]).and_then(|args| run_pipelined(&args)),
+        "pipelined" => Args::parse(words, &["versions", "seconds", "solo"]).and_then(|args| run_pipelined(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
+        "members" => Args::parse(words, &["kinds"]).and_then(|args| run_members(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
         "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
         "followers" => Args::parse(words, &["nodes", "seconds", "kinds"]).and_then(|args| run_followers(&args)),

@@ -118,7 +118,14 @@ impl Pipelined {
     /// After all: everybody serves and shows the same tree, and the history is one that can be.
     fn look(&self, ensemble: &mut Ensemble, known: &Knowledge, struck: Struck) -> Result<String, EnsembleError> {
         probe(ensemble)?;
-        let tree = agree(ensemble)?;
+        // Sessions that were left alone still expire, and take their nodes along while the trees are read.
+        let deadline = Instant::now() + PATIENCE;
+        let tree = loop {
+            match agree(ensemble) {
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(500)),
+                result => break result?,
+            }
+        };
         let closed = locked(&known.closed);
         if let Some((path, node)) = tree.iter().find(|(_, node)| closed.contains(&node.stat.ephemeral_owner)) {
             let owner = node.stat.ephemeral_owner;
@@ -357,10 +364,10 @@ impl Session<'_> {
                 self.note_write(call, answer, start)
             }
             Waits::MultiSet(call, pending) => {
-                let answer = pending.wait_with_zxid(PATIENCE).and_then(|(results, zxid)| match results[..] {
-                    [_, MultiResult::SetData { stat }] => Ok((Some(stat), zxid.0)),
-                    _ if call::multi_failure(&results) == Some((0, ErrorCode::BadVersion)) => Ok((None, zxid.0)),
-                    _ => Ok((None, -1)),
+                let answer = pending.wait_with_zxid(PATIENCE).map(|(results, zxid)| match results[..] {
+                    [_, MultiResult::SetData { stat }] => (Some(stat), zxid.0),
+                    _ if call::multi_failure(&results) == Some((0, ErrorCode::BadVersion)) => (None, zxid.0),
+                    _ => (None, -1),
                 });
                 self.note_write(call, answer, start)
             }

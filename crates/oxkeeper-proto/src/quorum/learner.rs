@@ -40,7 +40,33 @@ impl LearnerInfo {
 pub struct AckEpoch {
     /// `None` (-1 on the wire): this learner had accepted the epoch before, so it does not vote for it again.
     pub current_epoch: Option<Epoch>,
+    /// The history that the leader may build upon ends here; [`Zxid::NONE`]: there is none, a snapshot is asked for.
     pub last_zxid: Zxid,
+    /// Where a snapshot is asked for though there is a history: its end. Eight bytes behind the epoch; the reference reads the
+    /// epoch alone, and does not send them.
+    pub kept: Option<Zxid>,
+}
+
+impl AckEpoch {
+    /// The end of the history that the learner has, whether the leader may build upon it or not. `None`: it knows of none.
+    pub fn end_of_history(&self) -> Option<Zxid> {
+        if self.last_zxid == Zxid::NONE { self.kept } else { Some(self.last_zxid) }
+    }
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(12);
+        let mut w = Writer::new(&mut out);
+        w.int(self.current_epoch.map_or(-1, |epoch| epoch.0 as i32));
+        if let Some(kept) = self.kept {
+            w.long(kept.0);
+        }
+        out
+    }
+    pub(super) fn read(last_zxid: Zxid, r: &mut Reader) -> Result<AckEpoch, DecodeError> {
+        let epoch = r.int()?;
+        let current_epoch = (epoch != -1).then_some(Epoch(i64::from(epoch)));
+        let kept = if r.remaining().len() >= 8 { Some(Zxid(r.long()?)) } else { None };
+        Ok(AckEpoch { current_epoch, last_zxid, kept })
+    }
 }
 
 /// A client request that a learner passes on.

@@ -163,10 +163,7 @@ impl Packet {
             Packet::LeaderInfo { epoch, protocol_version } => {
                 plain(LEADERINFO, epoch_zxid(*epoch), Some(&protocol_version.to_be_bytes()));
             }
-            Packet::AckEpoch(ack) => {
-                let epoch = ack.current_epoch.map_or(-1, |e| e.0 as i32);
-                plain(ACKEPOCH, ack.last_zxid, Some(&epoch.to_be_bytes()));
-            }
+            Packet::AckEpoch(ack) => plain(ACKEPOCH, ack.last_zxid, Some(&ack.to_bytes())),
             Packet::InformAndActivate { zxid, leader, txn } => {
                 let mut data = leader.0.to_be_bytes().to_vec();
                 data.extend_from_slice(txn);
@@ -253,11 +250,7 @@ fn decode(kind: i32, zxid: Zxid, data: Option<Bytes>, auth: Vec<Id>) -> Result<P
         SNAP => Packet::Snap { zxid },
         OBSERVERINFO => Packet::ObserverInfo { accepted_epoch: zxid.epoch(), info: LearnerInfo::read(&mut r)? },
         LEADERINFO => Packet::LeaderInfo { epoch: zxid.epoch(), protocol_version: r.int()? },
-        ACKEPOCH => {
-            let epoch = r.int()?;
-            let current_epoch = (epoch != -1).then_some(Epoch(i64::from(epoch)));
-            Packet::AckEpoch(AckEpoch { current_epoch, last_zxid: zxid })
-        }
+        ACKEPOCH => Packet::AckEpoch(AckEpoch::read(zxid, &mut r)?),
         INFORMANDACTIVATE => {
             let leader = ServerId(r.long()?);
             Packet::InformAndActivate { zxid, leader, txn: body.slice(8..) }

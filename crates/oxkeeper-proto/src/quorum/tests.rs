@@ -33,8 +33,9 @@ fn all_packets() -> Vec<Packet> {
         Packet::Snap { zxid },
         Packet::ObserverInfo { accepted_epoch: epoch, info },
         Packet::LeaderInfo { epoch, protocol_version: LEARNER_PROTOCOL },
-        Packet::AckEpoch(AckEpoch { current_epoch: Some(epoch), last_zxid: zxid }),
-        Packet::AckEpoch(AckEpoch { current_epoch: None, last_zxid: zxid }),
+        Packet::AckEpoch(AckEpoch { current_epoch: Some(epoch), last_zxid: zxid, kept: None }),
+        Packet::AckEpoch(AckEpoch { current_epoch: None, last_zxid: zxid, kept: None }),
+        Packet::AckEpoch(AckEpoch { current_epoch: Some(epoch), last_zxid: Zxid::NONE, kept: Some(zxid) }),
         Packet::InformAndActivate { zxid, leader: ServerId(1), txn },
     ]
 }

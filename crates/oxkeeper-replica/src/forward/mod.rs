@@ -27,6 +27,9 @@ impl Replica {
             return self.on_zab(state, now, input, out);
         };
         let from_leader = self.peers().zab.leader_link() == Some(link);
+        if from_leader && let Err(why) = self.read_proposal(&packet) {
+            return self.cut(state, now, link, why, out);
+        }
         match packet {
             Packet::Ping { zxid, touched } => {
                 if from_leader {

@@ -65,6 +65,10 @@ pub struct Cluster {
     pub now: Now,
     /// What went over links, in order: from, to, and the packet.
     pub sent: Vec<(i64, i64, Packet)>,
+    /// A server whose core has so much to do that it applies nothing yet.
+    pub behind: Option<i64>,
+    /// Links that a server has closed.
+    pub links_closed: usize,
 }
 
 pub fn ensemble(voters: i64, observers: i64) -> Ensemble {
@@ -89,6 +93,8 @@ impl Cluster {
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
             sent: Vec::new(),
+            behind: None,
+            links_closed: 0,
         }
     }
 
@@ -151,6 +157,11 @@ impl Cluster {
             let closed = Input::Peer(ZabInput::LinkClosed { link: there });
             self.events.push_back((other, Event::Input(closed)));
         }
+    }
+
+    /// Nothing is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.events.is_empty()
     }
 
     /// Until `done`, or a minute has passed.
@@ -222,6 +233,13 @@ impl Cluster {
 
     fn carry_out(&mut self, id: i64, out: Outputs) {
         self.dispatch(id, out);
+        if self.behind != Some(id) {
+            self.apply(id);
+        }
+    }
+
+    /// All that is committed.
+    pub fn apply(&mut self, id: i64) {
         loop {
             let server = self.servers.get_mut(&id).expect("it runs");
             if !server.replica.has_committed() {
@@ -324,7 +342,10 @@ impl Cluster {
                     self.events.push_back((*other, Event::Input(input)));
                 }
             }
-            PeerOutput::CloseLink { link, .. } => self.break_link(link),
+            PeerOutput::CloseLink { link, .. } => {
+                self.links_closed += 1;
+                self.break_link(link);
+            }
             PeerOutput::SendImage { link, image } => {
                 let tree = &self.servers[&id].state.tree;
                 let (mut cursor, mut bytes) = (tree.image_cursor(image), Vec::new());
@@ -338,7 +359,7 @@ impl Cluster {
                 let read = ZabInput::HistoryRead { link, after, txns: None };
                 self.events.push_back((id, Event::Input(Input::Peer(read))));
             }
-            PeerOutput::Role(_) => {}
+            PeerOutput::Role { .. } => {}
         }
     }
 

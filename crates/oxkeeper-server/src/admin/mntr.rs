@@ -1,75 +1,72 @@
 //! `mntr`: every name of the reference, with what this server measures.
 
+use super::ServerInfo;
 use super::names::{ADVANCED_SUMMARIES, COUNTERS, FOLLOWER_GAUGES, GAUGES, LEADER_GAUGES, SUMMARIES};
-use super::text::average;
-use super::{ServerInfo, view};
-use crate::metrics::{IoMetrics, PeerMetrics, SummaryView, total};
-use crate::peer::PeerShared;
-use crate::shared::{Shared, lock};
+use super::text::{average, mode_name};
+use crate::metrics::{IoMetrics, Metrics, PeerMetrics, Summary, SummaryView};
+use crate::report::Figures;
 use oxkeeper_replica::namespaces::NamespaceFigures;
 use oxkeeper_replica::output::Mode;
-use oxkeeper_replica::report::Report;
 use oxkeeper_replica::watch::Woken;
-use oxkeeper_tree::{QuotaTotals, Tree};
+use oxkeeper_tree::QuotaTotals;
 use oxkeeper_zab::{Phase, Standing, ZabReport};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The whole answer.
-pub fn write(shared: &Shared, info: &ServerInfo, report: &Report, out: &mut String) {
+pub fn write(metrics: &Metrics, info: &ServerInfo, figures: &Figures, out: &mut String) {
+    let report = &figures.core;
     let mut line = |name: &str, value: &str| {
         writeln!(out, "zk_{name}\t{value}").expect("writing to a string");
     };
     line("version", &info.version);
-    line("server_state", view::mode_name(report.mode));
+    line("server_state", mode_name(report.mode));
     if let Some(zab) = &report.zab {
         line("peer_state", peer_state(zab.standing));
         if let (Mode::Observer, Some(leader)) = (report.mode, zab.leader) {
             line("observer_master_id", &leader.0.to_string());
         }
     }
-    let latency = view::latency(shared);
     for name in GAUGES {
-        line(name, &gauge(name, shared, &latency));
+        line(name, &gauge(name, metrics, figures));
     }
-    if let (Some(zab), Some(peers)) = (&report.zab, &shared.peers) {
+    if let Some(zab) = &report.zab {
         line("quorum_size", &zab.voters.len().to_string());
         let names = match report.mode {
             Mode::Leader => LEADER_GAUGES,
             Mode::Follower => FOLLOWER_GAUGES,
             _ => &[],
         };
-        names.iter().for_each(|name| line(name, &peer_gauge(name, shared, peers, zab).to_string()));
+        names.iter().for_each(|name| line(name, &peer_gauge(name, metrics, figures, zab).to_string()));
     }
-    quota_gauges(&shared.handover.shared().tree, &mut line);
+    quota_gauges(&figures.tree.quotas, &mut line);
     for name in COUNTERS {
-        line(name, &counter(name, shared, report).to_string());
+        line(name, &counter(name, metrics, figures).to_string());
     }
-    for (namespace, times) in lock(&shared.core_metrics.quota_refusals).iter() {
+    for (namespace, times) in &figures.quota_refusals {
         line(&format!("{namespace}_quota_exceeded_error_per_namespace"), &times.to_string());
     }
     for name in SUMMARIES {
-        basic(name, &summary(name, shared, report), &mut line);
+        basic(name, &summary(name, metrics, figures), &mut line);
     }
     for name in ADVANCED_SUMMARIES {
-        let figures = advanced(name, shared);
-        basic(name, &figures, &mut line);
+        let view = advanced(name, metrics);
+        basic(name, &view, &mut line);
         for (prefix, part) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)] {
-            line(&format!("{prefix}_{name}"), &figures.quantile(part).to_string());
+            line(&format!("{prefix}_{name}"), &view.quantile(part).to_string());
         }
     }
     for (namespace, figures) in &report.writes {
         by_namespace(namespace, "write_per_namespace", figures, &mut line);
     }
-    for (namespace, figures) in reads(shared) {
-        by_namespace(&namespace, "read_per_namespace", &figures, &mut line);
+    for (namespace, figures) in &figures.reads {
+        by_namespace(namespace, "read_per_namespace", figures, &mut line);
     }
 }
 
 /// Limits and usage of all quotas, added up by first-level node.
-fn quota_gauges(tree: &Tree, line: &mut impl FnMut(&str, &str)) {
-    let totals = tree.quota_totals();
+fn quota_gauges(totals: &BTreeMap<String, QuotaTotals>, line: &mut impl FnMut(&str, &str)) {
     let mut gauge = |name: &str, of: fn(&QuotaTotals) -> Option<i64>| {
         for (namespace, value) in totals.iter().filter_map(|(namespace, t)| Some((namespace, of(t)?))) {
             line(&format!("{namespace}_quota_{name}_per_namespace"), &value.to_string());
@@ -79,17 +76,6 @@ fn quota_gauges(tree: &Tree, line: &mut impl FnMut(&str, &str)) {
     gauge("bytes_limit", |t| t.limits.map(|(_, bytes)| bytes));
     gauge("count_usage", |t| t.usage.map(|(count, _)| count));
     gauge("bytes_usage", |t| t.usage.map(|(_, bytes)| bytes));
-}
-
-/// All threads' reads by namespace.
-fn reads(shared: &Shared) -> BTreeMap<Box<str>, NamespaceFigures> {
-    let mut all: BTreeMap<Box<str>, NamespaceFigures> = BTreeMap::new();
-    for io in &shared.io {
-        for (name, figures) in lock(&io.metrics.reads).iter() {
-            all.entry(name.into()).and_modify(|sum| sum.merge(figures)).or_insert(*figures);
-        }
-    }
-    all
 }
 
 fn by_namespace(namespace: &str, name: &str, figures: &NamespaceFigures, line: &mut impl FnMut(&str, &str)) {
@@ -115,14 +101,14 @@ fn peer_state(standing: Standing) -> &'static str {
 }
 
 /// What a leader alone, or a follower too, has to say. A follower has no observers of its own.
-fn peer_gauge(name: &str, shared: &Shared, peers: &PeerShared, zab: &ZabReport) -> i64 {
-    let sizes = &shared.core_metrics.proposals;
+fn peer_gauge(name: &str, metrics: &Metrics, figures: &Figures, zab: &ZabReport) -> i64 {
+    let sizes = &metrics.core.proposals;
     let count = |observers: bool| zab.learners.iter().filter(|l| l.synced && l.observer == observers).count() as i64;
     match name {
         "learners" => zab.learners.len() as i64,
         "synced_followers" => count(false),
         "synced_observers" => count(true),
-        "leader_uptime" => shared.clock.monotonic().0 - peers.metrics.leading_since.load(Relaxed),
+        "leader_uptime" => figures.leader_uptime,
         "last_proposal_size" => sizes.last(),
         "min_proposal_size" => sizes.min(),
         "max_proposal_size" => sizes.max(),
@@ -138,70 +124,68 @@ fn basic(name: &str, figures: &SummaryView, line: &mut impl FnMut(&str, &str)) {
     line(&format!("sum_{name}"), &figures.sum.to_string());
 }
 
-fn gauge(name: &str, shared: &Shared, latency: &SummaryView) -> String {
-    let state = shared.handover.shared();
-    let tree = &state.tree;
-    let (received, sent) = view::packets(shared);
+fn gauge(name: &str, metrics: &Metrics, figures: &Figures) -> String {
+    let Figures { status, tree, .. } = figures;
+    let latency = &status.latency;
     match name {
-        "approximate_data_size" => tree.approximate_data_size().to_string(),
+        "approximate_data_size" => tree.approximate_data_size.to_string(),
         "avg_latency" => average(latency.average()),
         "min_latency" => latency.min.to_string(),
         "max_latency" => latency.max.to_string(),
-        "connection_drop_probability" => lock(&shared.throttle).throttle.drop_chance().to_string(),
-        "ephemerals_count" => tree.ephemerals_count().to_string(),
-        "global_sessions" => tree.sessions().len().to_string(),
+        "connection_drop_probability" => figures.drop_chance.to_string(),
+        "ephemerals_count" => tree.ephemerals.to_string(),
+        "global_sessions" => tree.sessions.to_string(),
         "max_file_descriptor_count" => descriptors_max().to_string(),
         "open_file_descriptor_count" => descriptors_open().to_string(),
-        "num_alive_connections" => view::connections(shared).to_string(),
-        "outstanding_requests" => shared.outstanding.load(Relaxed).to_string(),
-        "packets_received" => received.to_string(),
-        "packets_sent" => sent.to_string(),
-        "uptime" => (shared.clock.monotonic() - shared.started).0.to_string(),
-        "watch_count" => lock(&shared.watches).count().to_string(),
-        "znode_count" => tree.node_count().to_string(),
-        "auth_failed_count" => sum(shared, |m| &m.auth_failed).to_string(),
-        "last_client_response_size" => size(shared, |m| &m.response_last, Iterator::max),
-        "max_client_response_size" => size(shared, |m| &m.response_max, Iterator::max),
-        "min_client_response_size" => size(shared, |m| &m.response_min, Iterator::min),
+        "num_alive_connections" => status.connections.to_string(),
+        "outstanding_requests" => status.outstanding.to_string(),
+        "packets_received" => status.packets_received.to_string(),
+        "packets_sent" => status.packets_sent.to_string(),
+        "uptime" => figures.uptime.to_string(),
+        "watch_count" => figures.watches.to_string(),
+        "znode_count" => status.nodes.to_string(),
+        "auth_failed_count" => metrics.total(|m| &m.auth_failed).to_string(),
+        "last_client_response_size" => size(metrics, |m| &m.response_last, Iterator::max),
+        "max_client_response_size" => size(metrics, |m| &m.response_max, Iterator::max),
+        "min_client_response_size" => size(metrics, |m| &m.response_min, Iterator::min),
         _ => "0".into(),
     }
 }
 
 /// Of the threads that have answered anything; -1 where none has.
 fn size(
-    shared: &Shared,
+    metrics: &Metrics,
     field: impl Fn(&IoMetrics) -> &AtomicU64,
     choose: impl Fn(std::vec::IntoIter<u64>) -> Option<u64>,
 ) -> String {
-    let sizes: Vec<u64> =
-        shared.io.iter().map(|io| field(&io.metrics).load(Relaxed)).filter(|size| *size > 0).collect();
+    let sizes: Vec<u64> = metrics.io.iter().map(|io| field(io).load(Relaxed)).filter(|size| *size > 0).collect();
     choose(sizes.into_iter()).map_or("-1".into(), |size| size.to_string())
 }
 
-fn counter(name: &str, shared: &Shared, report: &Report) -> u64 {
-    let counters = &report.counters;
+fn counter(name: &str, metrics: &Metrics, figures: &Figures) -> u64 {
+    let counters = &figures.core.counters;
     match name {
-        "bytes_received_count" => sum(shared, |m| &m.bytes_received),
-        "response_bytes" => sum(shared, |m| &m.response_bytes),
+        "bytes_received_count" => metrics.total(|m| &m.bytes_received),
+        "response_bytes" => metrics.total(|m| &m.response_bytes),
         "watch_bytes" => counters.watch_events.bytes,
-        "connection_request_count" => sum(shared, |m| &m.connect_requests),
-        "connection_rejected" => sum(shared, |m| &m.connections_rejected),
-        "connection_drop_count" => sum(shared, |m| &m.connections_dropped),
+        "connection_request_count" => metrics.total(|m| &m.connect_requests),
+        "connection_rejected" => metrics.total(|m| &m.connections_rejected),
+        "connection_drop_count" => metrics.total(|m| &m.connections_dropped),
         "connection_revalidate_count" => counters.sessions_resumed,
-        "sessionless_connections_expired" => sum(shared, |m| &m.handshakes_expired),
+        "sessionless_connections_expired" => metrics.total(|m| &m.handshakes_expired),
         "stale_sessions_expired" => counters.sessions_expired,
-        "request_throttle_wait_count" => sum(shared, |m| &m.throttle_waits),
-        "throttled_ops" => sum(shared, |m| &m.throttled_ops),
-        "large_requests_rejected" => sum(shared, |m| &m.large_requests_rejected),
+        "request_throttle_wait_count" => metrics.total(|m| &m.throttle_waits),
+        "throttled_ops" => metrics.total(|m| &m.throttled_ops),
+        "large_requests_rejected" => metrics.total(|m| &m.large_requests_rejected),
         "prep_processor_request_queued" | "outstanding_changes_queued" => counters.prepared,
         "sync_processor_request_queued" => counters.prepared,
         "outstanding_changes_removed" => counters.applied,
-        "digest_mismatches_count" => shared.handover.shared().tree.digest_mismatches(),
-        "stale_requests" => sum(shared, |m| &m.stale_requests),
-        "stale_requests_dropped" => sum(shared, |m| &m.stale_requests_dropped),
-        "stale_replies" => sum(shared, |m| &m.stale_replies) + shared.core_metrics.stale_replies.load(Relaxed),
-        "snapshot_error_count" => shared.core_metrics.snapshot_errors.load(Relaxed),
-        _ => shared.peers.as_ref().map_or(0, |peers| peer_counter(name, &peers.metrics)),
+        "digest_mismatches_count" => figures.tree.digest_mismatches,
+        "stale_requests" => metrics.total(|m| &m.stale_requests),
+        "stale_requests_dropped" => metrics.total(|m| &m.stale_requests_dropped),
+        "stale_replies" => metrics.total(|m| &m.stale_replies) + metrics.core.stale_replies.load(Relaxed),
+        "snapshot_error_count" => metrics.core.snapshot_errors.load(Relaxed),
+        _ => peer_counter(name, &metrics.peers),
     }
 }
 
@@ -219,14 +203,14 @@ fn peer_counter(name: &str, metrics: &PeerMetrics) -> u64 {
     counter.load(Relaxed)
 }
 
-fn summary(name: &str, shared: &Shared, report: &Report) -> SummaryView {
-    let (core, woken) = (&shared.core_metrics, &report.counters.watch_events);
+fn summary(name: &str, metrics: &Metrics, figures: &Figures) -> SummaryView {
+    let (core, woken) = (&metrics.core, &figures.core.counters.watch_events);
     match name {
         "fsynctime" => core.sync_ms.view(),
         "sync_processor_batch_size" => core.batch_size.view(),
         "snapshottime" => core.snapshot_ms.view(),
         "dbinittime" | "startup_snap_load_time" => core.startup_ms.view(),
-        "election_time" => shared.peers.as_ref().map_or_else(SummaryView::empty, |p| p.metrics.election_ms.view()),
+        "election_time" => metrics.peers.election_ms.view(),
         "node_created_watch_count" => of_woken(&woken.created),
         "node_deleted_watch_count" => of_woken(&woken.deleted),
         "node_changed_watch_count" => of_woken(&woken.data_changed),
@@ -235,14 +219,15 @@ fn summary(name: &str, shared: &Shared, report: &Report) -> SummaryView {
     }
 }
 
-fn advanced(name: &str, shared: &Shared) -> SummaryView {
-    let of = |field: fn(&IoMetrics) -> &crate::metrics::Summary| {
-        shared.io.iter().fold(SummaryView::empty(), |sum, io| sum.merge(&field(&io.metrics).view()))
+fn advanced(name: &str, metrics: &Metrics) -> SummaryView {
+    let of = |field: fn(&IoMetrics) -> &Summary| {
+        metrics.io.iter().fold(SummaryView::empty(), |sum, io| sum.merge(&field(io).view()))
     };
     match name {
         "readlatency" => of(|m| &m.read_latency),
         "updatelatency" => of(|m| &m.update_latency),
-        "sync_processor_queue_flush_time_ms" => shared.core_metrics.sync_ms.view(),
+        "jvm_pause_time_ms" => metrics.stall_ms.view(),
+        "sync_processor_queue_flush_time_ms" => metrics.core.sync_ms.view(),
         _ => SummaryView::empty(),
     }
 }
@@ -252,10 +237,6 @@ fn of_woken(woken: &Woken) -> SummaryView {
     (view.count, view.sum) = (woken.times, woken.watchers);
     (view.min, view.max) = (woken.watchers_min, woken.watchers_max);
     view
-}
-
-fn sum(shared: &Shared, field: impl Fn(&IoMetrics) -> &AtomicU64) -> u64 {
-    total(shared.io.iter().map(|io| &io.metrics), field)
 }
 
 fn descriptors_open() -> usize {

@@ -1,40 +1,23 @@
-//! Answers about the server. A thread of its own, so that a long answer delays no client.
+//! Answers about the server, from what [`crate::report`] gathers. A thread of its own, so that a long answer delays no client.
 
 pub mod four_letter;
 mod mntr;
 mod names;
 mod text;
-mod view;
 
-use crate::client::link::{Link, Notice};
-use crate::shared::Shared;
+use crate::client::port::Command;
+use crate::report::Reporter;
 use oxkeeper_config::EnsembleConfig;
 use oxkeeper_proto::frame::FourLetterWord;
-use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::{MemberAddress, Role};
-use std::sync::Arc;
+use oxkeeper_types::{Millis, ServerId};
 use std::sync::mpsc::Receiver;
 
-/// A four-letter word on a fresh connection.
-pub struct Command {
-    pub link: Arc<Link>,
-    pub word: FourLetterWord,
-    /// The eight bytes behind `stmk`.
-    pub mask: Option<i64>,
-}
-
 /// Answers commands until the server and its connections are gone.
-pub fn run(shared: Arc<Shared>, info: ServerInfo, commands: Receiver<Command>) {
+pub fn run(reporter: Reporter, info: ServerInfo, commands: Receiver<Command>) {
     while let Ok(command) = commands.recv() {
-        let answer = four_letter::answer(&shared, &info, command.word, command.mask);
-        let link = command.link;
-        let newly = link.outbox.put(|waiting| {
-            waiting.bytes.extend_from_slice(answer.as_bytes());
-            waiting.notices.push(Notice::Done);
-        });
-        if newly {
-            shared.io[link.thread].tell(&mut vec![link.conn]);
-        }
+        let answer = four_letter::answer(&reporter, &info, command.word, command.mask);
+        reporter.answer(command, &answer);
     }
 }
 
@@ -49,6 +32,13 @@ pub struct ServerInfo {
     pub data_log_dir: std::path::PathBuf,
     /// As configured; -1 stands for the system's own.
     pub listen_backlog: i32,
+    /// Those that are answered (`4lw.commands.whitelist`).
+    pub four_letter_words: Vec<FourLetterWord>,
+    pub tick: Millis,
+    pub session_timeout_min: Millis,
+    pub session_timeout_max: Millis,
+    /// From one address; 0: any number.
+    pub connections_per_address_max: usize,
     /// `zookeeper.version` in the shape that scripts parse.
     pub version: String,
     /// `None` on a server of its own.

@@ -1,6 +1,20 @@
 //! Small renderings that several commands share.
 
+use oxkeeper_replica::output::Mode;
 use oxkeeper_types::Millis;
+
+/// As `srvr` and `mntr` name it.
+pub fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Standalone => "standalone",
+        Mode::Leader => "leader",
+        Mode::Follower => "follower",
+        Mode::Observer => "observer",
+        Mode::ReadOnly => "read-only",
+        // Nobody is told: there is no answer then.
+        Mode::Looking => "looking",
+    }
+}
 
 /// An average as the reference prints it: at most four decimals, at least one.
 pub fn average(value: f64) -> String {

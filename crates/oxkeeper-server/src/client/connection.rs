@@ -6,14 +6,18 @@
 
 use super::accept;
 use super::io_thread::{READ_BYTES, Scratch};
-use super::link::{Figures, Link, Notice, bump};
+use super::link::{Figures, Link, Notice};
 use super::order::{Class, InCore, Order};
+use super::port::ClientPort;
 use super::requests::{End, Taken};
+use crate::core_queue::CoreEvent;
 use crate::handover::Drained;
-use crate::shared::{CoreEvent, Shared, lock};
+use crate::lock::lock;
+use crate::metrics::bump;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use oxkeeper_replica::{CloseReason, Input, auth};
+use oxkeeper_types::address::socket_text;
 use oxkeeper_types::limits::OUTBOX_BYTES_HIGH;
 use oxkeeper_types::{ConnId, Id, Millis, SessionId};
 use std::io::{self, ErrorKind, Read, Write};
@@ -83,20 +87,20 @@ pub struct Connection {
 
 impl Connection {
     pub fn new(
-        shared: &Shared,
+        port: &ClientPort,
         thread: usize,
         id: ConnId,
         (socket, peer): (std::net::TcpStream, SocketAddr),
         registry: &Registry,
         token: Token,
     ) -> io::Result<Connection> {
-        accept::set_options(&socket, &shared.edge)?;
+        accept::set_options(&socket, &port.options)?;
         let mut socket = TcpStream::from_std(socket);
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
-        let now = shared.clock.now();
+        let now = port.serving.clock.now();
         let figures = Figures::new(now.wall);
         let link = Arc::new(Link { conn: id, thread, peer, outbox: Default::default(), figures });
-        lock(&shared.links).insert(id, link.clone());
+        lock(&port.links).insert(id, link.clone());
         Ok(Connection {
             socket,
             link,
@@ -144,7 +148,7 @@ impl Connection {
     }
 
     /// Takes what is there.
-    pub fn take_turn(&mut self, shared: &Shared, scratch: &mut Scratch) -> Turn {
+    pub fn take_turn(&mut self, port: &ClientPort, scratch: &mut Scratch) -> Turn {
         for _ in 0..ROUNDS_MAX {
             if let Err(error) = self.send_unsent() {
                 return self.broken(&error);
@@ -161,11 +165,11 @@ impl Connection {
             let drained_overflowed = drained.overflowed;
             self.interrupted = false;
             let done = self
-                .absorb(shared, drained)
-                .and_then(|()| self.take_pending(shared, scratch, &mut out))
-                .and_then(|()| self.read_and_take(shared, scratch, &mut out));
+                .absorb(port, drained)
+                .and_then(|()| self.take_pending(port, scratch, &mut out))
+                .and_then(|()| self.read_and_take(port, scratch, &mut out));
             if let Err(end) = done {
-                self.finish(shared, end);
+                self.finish(port, end);
             }
             // Who is closed for not reading gets nothing more.
             if self.phase == Phase::Closing && drained_overflowed {
@@ -183,7 +187,7 @@ impl Connection {
             if self.stalled_since.is_some() {
                 return Turn::Stalled;
             }
-            let may_go_on = self.interrupted || self.readable && self.may_read(shared, &[]);
+            let may_go_on = self.interrupted || self.readable && self.may_read(port, &[]);
             if !may_go_on {
                 return Turn::Open;
             }
@@ -199,7 +203,7 @@ impl Connection {
     }
 
     /// No more requests: the log gets its one line, and what is to be sent still is.
-    fn finish(&mut self, shared: &Shared, end: End) {
+    fn finish(&mut self, port: &ClientPort, end: End) {
         if self.phase == Phase::Closing {
             return;
         }
@@ -207,27 +211,28 @@ impl Connection {
             End::Quiet => {}
             End::Because(reason) => self.log_close(&reason),
         }
-        self.give_back(shared);
+        self.give_back(port);
         self.phase = Phase::Closing;
-        self.closing_since = shared.clock.monotonic();
+        self.closing_since = port.serving.clock.monotonic();
     }
 
     pub fn log_close(&self, reason: &str) {
+        let peer = socket_text(self.link.peer);
         if self.session == SessionId::NONE {
-            tracing::info!("closed the connection of {}: {reason}", self.link.peer);
+            tracing::info!("closed the connection of /{peer}: {reason}");
         } else {
-            tracing::info!("closed the connection of {}, session {}: {reason}", self.link.peer, self.session);
+            tracing::info!("closed the connection of /{peer}, session {}: {reason}", self.session);
         }
     }
 
     /// What the core has left: replies count against the order, notices change the phase.
-    pub(super) fn absorb(&mut self, shared: &Shared, drained: Drained<Notice>) -> Result<(), End> {
+    pub(super) fn absorb(&mut self, port: &ClientPort, drained: Drained<Notice>) -> Result<(), End> {
         if drained.frames > 0 {
             bump(&self.link.figures.sent, drained.frames as u64);
-            bump(&shared.io[self.link.thread].metrics.packets_sent, drained.frames as u64);
+            bump(&port.metrics.io[self.link.thread].packets_sent, drained.frames as u64);
         }
         if drained.replies > 0 {
-            self.account(shared, drained.replies);
+            self.account(port, drained.replies);
         }
         if drained.overflowed {
             self.unsent = Vec::new();
@@ -242,7 +247,7 @@ impl Connection {
                     self.session = session;
                     self.link.figures.session.store(session.0, Relaxed);
                     self.link.figures.timeout_ms.store(timeout.0 as i32, Relaxed);
-                    lock(&shared.watches).open(self.link.conn, session, self.auth.clone());
+                    lock(&port.serving.watches).open(self.link.conn, session, self.auth.clone());
                 }
                 Notice::Done => return Err(End::Quiet),
                 Notice::Close(reason) => return Err(close_text(reason)),
@@ -252,33 +257,33 @@ impl Connection {
     }
 
     /// The core has answered this many requests, oldest first.
-    fn account(&mut self, shared: &Shared, replies: usize) {
-        let now = shared.clock.now();
-        let metrics = &shared.io[self.link.thread].metrics;
+    fn account(&mut self, port: &ClientPort, replies: usize) {
+        let now = port.serving.clock.now();
+        let metrics = &port.metrics.io[self.link.thread];
         let figures = &self.link.figures;
         for _ in 0..replies {
             let answered = self.order.answered();
             let latency = (now.monotonic - answered.since).0.max(0);
             metrics.update_latency.add(latency as u64);
-            if shared.edge.stale_by_latency && latency > i64::from(figures.timeout_ms.load(Relaxed)) {
+            if port.options.stale_by_latency && latency > i64::from(figures.timeout_ms.load(Relaxed)) {
                 bump(&metrics.stale_replies, 1);
             }
             figures.answered(answered.op, answered.xid.0, latency, now.wall);
             if answered.large_bytes > 0 {
-                shared.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);
+                port.large_bytes.fetch_sub(answered.large_bytes as usize, Relaxed);
             }
         }
-        shared.outstanding.fetch_sub(replies, Relaxed);
+        port.outstanding.fetch_sub(replies, Relaxed);
         figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
     }
 
     /// What was read earlier and could not be taken then.
-    fn take_pending(&mut self, shared: &Shared, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
+    fn take_pending(&mut self, port: &ClientPort, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.pending);
-        let taken = self.take_requests(shared, scratch, &bytes, out)?;
+        let taken = self.take_requests(port, scratch, &bytes, out)?;
         self.pending = bytes;
         self.pending.drain(..taken.consumed);
         if self.pending.is_empty() {
@@ -288,8 +293,8 @@ impl Connection {
     }
 
     /// Reads until the socket has no more, or until something has to be waited for.
-    fn read_and_take(&mut self, shared: &Shared, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
-        while self.readable && self.may_read(shared, out) {
+    fn read_and_take(&mut self, port: &ClientPort, scratch: &mut Scratch, out: &mut Vec<u8>) -> Result<(), End> {
+        while self.readable && self.may_read(port, out) {
             let n = match self.socket.read(&mut scratch.read) {
                 Ok(0) => return Err(End::Because("the client has closed it".into())),
                 Ok(n) => n,
@@ -303,7 +308,7 @@ impl Connection {
             // Less than asked for: nothing is left, and news will come as an event.
             self.readable = n == READ_BYTES || self.peer_closed;
             let read = std::mem::take(&mut scratch.read);
-            let result = self.take_fresh(shared, scratch, &read[..n], out);
+            let result = self.take_fresh(port, scratch, &read[..n], out);
             scratch.read = read;
             result?;
         }
@@ -312,23 +317,23 @@ impl Connection {
 
     fn take_fresh(
         &mut self,
-        shared: &Shared,
+        port: &ClientPort,
         scratch: &mut Scratch,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         if !self.pending.is_empty() {
             self.pending.extend_from_slice(bytes);
-            return self.take_pending(shared, scratch, out);
+            return self.take_pending(port, scratch, out);
         }
-        let Taken { consumed } = self.take_requests(shared, scratch, bytes, out)?;
+        let Taken { consumed } = self.take_requests(port, scratch, bytes, out)?;
         self.pending.extend_from_slice(&bytes[consumed..]);
         Ok(())
     }
 
     /// Whether more input can be made use of: a client that does not read its answers is not read either, and whole
     /// requests that have to wait are enough.
-    fn may_read(&self, shared: &Shared, out: &[u8]) -> bool {
+    fn may_read(&self, port: &ClientPort, out: &[u8]) -> bool {
         match self.phase {
             Phase::Handshaking | Phase::Command | Phase::Closing => false,
             Phase::Fresh => true,
@@ -337,7 +342,7 @@ impl Connection {
                     .pending
                     .first_chunk::<4>()
                     .is_some_and(|w| self.pending.len() >= 4 + i32::from_be_bytes(*w).max(0) as usize);
-                !whole && out.len() < OUTBOX_BYTES_HIGH && !shared.is_stopping()
+                !whole && out.len() < OUTBOX_BYTES_HIGH && !port.serving.is_stopping()
             }
         }
     }
@@ -368,30 +373,30 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn submitted(&mut self, shared: &Shared, request: InCore) {
+    pub(super) fn submitted(&mut self, port: &ClientPort, request: InCore) {
         self.order.submitted(request);
-        shared.outstanding.fetch_add(1, Relaxed);
+        port.outstanding.fetch_add(1, Relaxed);
         self.link.figures.outstanding.store(self.order.outstanding() as u32, Relaxed);
     }
 
-    pub(super) fn may_take(&self, shared: &Shared, class: Class) -> bool {
-        let saturated = shared.outstanding.load(Relaxed) > shared.edge.outstanding_max;
+    pub(super) fn may_take(&self, port: &ClientPort, class: Class) -> bool {
+        let saturated = port.outstanding.load(Relaxed) > port.options.outstanding_max;
         self.order.may_take(class, saturated)
     }
 
     /// Nothing more will be answered: what was counted as under way is not.
-    fn give_back(&mut self, shared: &Shared) {
+    fn give_back(&mut self, port: &ClientPort) {
         let mut abandoned = 0;
         for request in self.order.abandon() {
             abandoned += 1;
-            shared.large_bytes.fetch_sub(request.large_bytes as usize, Relaxed);
+            port.large_bytes.fetch_sub(request.large_bytes as usize, Relaxed);
         }
-        shared.outstanding.fetch_sub(abandoned, Relaxed);
+        port.outstanding.fetch_sub(abandoned, Relaxed);
     }
 
     /// The end: everybody who knows of the connection forgets it.
-    pub fn end(&mut self, shared: &Shared, registry: &Registry, scratch: &mut Scratch) {
-        self.give_back(shared);
+    pub fn end(&mut self, port: &ClientPort, registry: &Registry, scratch: &mut Scratch) {
+        self.give_back(port);
         // Input that nobody has read would turn the close into a reset, which can overtake the last answer on its way.
         if self.socket.shutdown(std::net::Shutdown::Write).is_ok() {
             for _ in 0..FINAL_READS_MAX {
@@ -401,12 +406,12 @@ impl Connection {
             }
         }
         if let Err(error) = registry.deregister(&mut self.socket) {
-            tracing::debug!("deregistering {}: {error}", self.link.peer);
+            tracing::debug!("deregistering /{}: {error}", socket_text(self.link.peer));
         }
-        lock(&shared.links).remove(&self.link.conn);
-        lock(&shared.admission).left(self.link.peer.ip());
+        lock(&port.links).remove(&self.link.conn);
+        lock(&port.admission).left(self.link.peer.ip());
         if self.session != SessionId::NONE {
-            lock(&shared.watches).close(self.link.conn);
+            lock(&port.serving.watches).close(self.link.conn);
         }
         if self.known_to_core {
             scratch.submitted.push(CoreEvent::Input(Input::Disconnected { conn: self.link.conn }));

@@ -1,12 +1,15 @@
 //! One I/O thread: an epoll loop over the connections that it owns, and in the first thread the listener.
 
 use super::connection::{Connection, Turn};
-use super::link::bump;
-use crate::shared::{CoreEvent, Shared, lock};
+use super::port::ClientPort;
+use crate::core_queue::CoreEvent;
+use crate::lock::lock;
+use crate::metrics::bump;
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use oxkeeper_replica::Input;
+use oxkeeper_types::address::socket_text;
 use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
 use oxkeeper_types::{ConnId, Millis, SessionId};
 use slab::Slab;
@@ -37,7 +40,7 @@ pub struct Scratch {
 }
 
 pub struct IoThread {
-    shared: Arc<Shared>,
+    port: Arc<ClientPort>,
     index: usize,
     poll: Poll,
     listener: Option<TcpListener>,
@@ -57,7 +60,7 @@ pub struct IoThread {
 }
 
 impl IoThread {
-    pub fn new(shared: Arc<Shared>, index: usize, poll: Poll, listener: Option<TcpListener>) -> io::Result<IoThread> {
+    pub fn new(port: Arc<ClientPort>, index: usize, poll: Poll, listener: Option<TcpListener>) -> io::Result<IoThread> {
         let mut listener = listener;
         if let Some(listener) = &mut listener {
             poll.registry().register(listener, LISTENER, Interest::READABLE)?;
@@ -68,9 +71,9 @@ impl IoThread {
             submitted: Vec::new(),
             touched: Vec::new(),
         };
-        let (now, connections) = (shared.clock.monotonic(), Slab::new());
+        let (now, connections) = (port.serving.clock.monotonic(), Slab::new());
         Ok(IoThread {
-            shared,
+            port,
             index,
             poll,
             listener,
@@ -90,7 +93,7 @@ impl IoThread {
     fn patience(&self) -> Duration {
         let millis = match () {
             () if !self.again.is_empty() => 0,
-            () if !self.stalled.is_empty() => self.shared.edge.stall_time.0.clamp(1, 500) as u64,
+            () if !self.stalled.is_empty() => self.port.options.stall_time.0.clamp(1, 500) as u64,
             () if self.accept_failed => ACCEPT_PAUSE_MS,
             () if !self.scratch.touched.is_empty() => TOUCH_DELAY_MS_MAX as u64 / 2,
             () => 500,
@@ -101,7 +104,7 @@ impl IoThread {
     /// Until the server stops.
     pub fn run(mut self) {
         let mut events = Events::with_capacity(1024);
-        while !self.shared.is_stopping() {
+        while !self.port.serving.is_stopping() {
             match self.poll.poll(&mut events, Some(self.patience())) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => panic!("epoll failed: {error}"),
@@ -122,12 +125,12 @@ impl IoThread {
             if self.accept_failed {
                 self.accept();
             }
-            let now = self.shared.clock.monotonic();
+            let now = self.port.serving.clock.monotonic();
             self.report_touched(now);
             if now - self.last_sweep >= SWEEP {
                 self.sweep(now);
             }
-            self.shared.core.put(&mut self.scratch.submitted);
+            self.port.core.put(&mut self.scratch.submitted);
         }
         let ids: Vec<usize> = self.connections.iter().map(|(place, _)| place).collect();
         for place in ids {
@@ -143,7 +146,7 @@ impl IoThread {
 
     fn serve(&mut self, place: usize) {
         let connection = &mut self.connections[place];
-        match connection.take_turn(&self.shared, &mut self.scratch) {
+        match connection.take_turn(&self.port, &mut self.scratch) {
             Turn::Open => {}
             Turn::Again => self.again.push(connection.id()),
             Turn::Stalled => self.stalled.push(connection.id()),
@@ -168,7 +171,7 @@ impl IoThread {
     /// Connections given by the listener, and those with something in their outboxes.
     fn take_inbox(&mut self) {
         let (accepted, dirty) = {
-            let mut inbox = lock(&self.shared.io[self.index].inbox);
+            let mut inbox = lock(&self.port.io[self.index].inbox);
             (std::mem::take(&mut inbox.accepted), std::mem::take(&mut inbox.dirty))
         };
         for (socket, peer) in accepted {
@@ -186,18 +189,18 @@ impl IoThread {
                     // An IPv4 client of a listener for both families is known by its IPv4 address.
                     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                     let (total, each) =
-                        (self.shared.edge.connections_max, self.shared.edge.connections_per_address_max);
-                    if let Err(why) = lock(&self.shared.admission).enter(peer.ip(), total, each) {
-                        tracing::warn!("Too many connections from {peer} - {why}");
-                        bump(&self.shared.io[self.index].metrics.connections_rejected, 1);
+                        (self.port.options.connections_max, self.port.options.connections_per_address_max);
+                    if let Err(why) = lock(&self.port.admission).enter(peer.ip(), total, each) {
+                        tracing::warn!("Too many connections from /{} - {why}", socket_text(peer));
+                        bump(&self.port.metrics.io[self.index].connections_rejected, 1);
                         continue;
                     }
                     let socket = TcpStream::from(socket);
-                    self.next_thread = (self.next_thread + 1) % self.shared.io.len();
+                    self.next_thread = (self.next_thread + 1) % self.port.io.len();
                     if self.next_thread == self.index {
                         self.adopt(socket, peer);
                     } else {
-                        self.shared.io[self.next_thread].give(socket, peer);
+                        self.port.io[self.next_thread].give(socket, peer);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
@@ -219,15 +222,15 @@ impl IoThread {
         let place = entry.key();
         assert!(place < 1 << PLACE_BITS, "{place} connections in one thread");
         self.made += 1;
-        let threads = self.shared.io.len() as u64;
+        let threads = self.port.io.len() as u64;
         let id = ConnId((self.made * threads + self.index as u64) << PLACE_BITS | place as u64);
-        match Connection::new(&self.shared, self.index, id, (socket, peer), self.poll.registry(), Token(place)) {
+        match Connection::new(&self.port, self.index, id, (socket, peer), self.poll.registry(), Token(place)) {
             Ok(connection) => {
                 entry.insert(connection);
             }
             Err(error) => {
-                lock(&self.shared.admission).left(peer.ip());
-                tracing::info!("the connection of {peer} ended before it began: {error}");
+                lock(&self.port.admission).left(peer.ip());
+                tracing::info!("the connection of /{} ended before it began: {error}", socket_text(peer));
             }
         }
     }
@@ -235,9 +238,9 @@ impl IoThread {
     fn close(&mut self, place: usize) {
         let mut connection = self.connections.remove(place);
         if connection.has_session() && !connection.is_closing() {
-            bump(&self.shared.io[self.index].metrics.connections_dropped, 1);
+            bump(&self.port.metrics.io[self.index].connections_dropped, 1);
         }
-        connection.end(&self.shared, self.poll.registry(), &mut self.scratch);
+        connection.end(&self.port, self.poll.registry(), &mut self.scratch);
     }
 
     fn report_touched(&mut self, now: Millis) {
@@ -255,7 +258,7 @@ impl IoThread {
     /// Ends connections that have not sent their handshake in time, or do not take what they are sent before the end.
     fn sweep(&mut self, now: Millis) {
         self.last_sweep = now;
-        let timeout = self.shared.edge.handshake_timeout;
+        let timeout = self.port.options.handshake_timeout;
         let late: Vec<usize> = self
             .connections
             .iter()
@@ -264,7 +267,7 @@ impl IoThread {
             .collect();
         for place in late {
             if !self.connections[place].is_closing() {
-                bump(&self.shared.io[self.index].metrics.handshakes_expired, 1);
+                bump(&self.port.metrics.io[self.index].handshakes_expired, 1);
                 self.connections[place].log_close("no connect request in time");
             }
             self.close(place);

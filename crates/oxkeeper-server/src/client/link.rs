@@ -115,8 +115,3 @@ impl Figures {
         self.last_zxid.store(-1, Relaxed);
     }
 }
-
-/// Adds to a figure that only the calling thread writes: no read-modify-write is needed.
-pub fn bump(counter: &AtomicU64, by: u64) {
-    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
-}

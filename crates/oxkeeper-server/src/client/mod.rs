@@ -6,5 +6,6 @@ pub mod connection;
 pub mod io_thread;
 pub mod link;
 pub mod order;
+pub mod port;
 mod requests;
 pub mod throttle;

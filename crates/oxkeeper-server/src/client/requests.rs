@@ -2,12 +2,14 @@
 
 use super::connection::{Connection, Phase};
 use super::io_thread::Scratch;
-use super::link::bump;
 use super::order::{Class, InCore};
-use crate::admin::Command;
-use crate::shared::{CoreEvent, LockedWatches, Shared, lock};
+use super::port::{ClientPort, Command};
+use crate::core_queue::CoreEvent;
+use crate::lock::lock;
+use crate::metrics::bump;
+use crate::serving::LockedWatches;
 use bytes::Bytes;
-use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader};
+use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader, SaslRequest};
 use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
@@ -57,16 +59,16 @@ impl Connection {
     /// Takes whole requests off the front of `bytes`, as far as that is possible now.
     pub(super) fn take_requests(
         &mut self,
-        shared: &Shared,
+        port: &ClientPort,
         scratch: &mut Scratch,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Taken, End> {
         let mut at = 0;
-        if self.phase == Phase::Fresh && self.take_word(shared, bytes)? {
+        if self.phase == Phase::Fresh && self.take_word(port, bytes)? {
             return Ok(Taken { consumed: bytes.len() });
         }
-        let now = shared.clock.monotonic();
+        let now = port.serving.clock.monotonic();
         let mut reading = Reading::default();
         let mut taken = 0;
         let result = loop {
@@ -77,10 +79,10 @@ impl Connection {
                 self.interrupted = true;
                 break Ok(());
             }
-            let body = match frame::next(&bytes[at..], shared.edge.frame_bytes_max) {
+            let body = match frame::next(&bytes[at..], port.options.frame_bytes_max) {
                 Frame::Partial { .. } => break Ok(()),
                 Frame::BadLength(length) => {
-                    let max = shared.edge.frame_bytes_max;
+                    let max = port.options.frame_bytes_max;
                     break Err(End::Because(format!(
                         "Len error {length}: a frame has 0 to {max} bytes (jute.maxbuffer)"
                     )));
@@ -88,9 +90,9 @@ impl Connection {
                 Frame::Whole { body, .. } => body,
             };
             let done = if self.phase == Phase::Fresh {
-                self.take_handshake(shared, scratch, body, now).map(|()| true)
+                self.take_handshake(port, scratch, body, now).map(|()| true)
             } else {
-                self.take_request(shared, scratch, body, now, &mut reading, out)
+                self.take_request(port, scratch, body, now, &mut reading, out)
             };
             match done {
                 Ok(true) => {
@@ -103,38 +105,44 @@ impl Connection {
         };
         let reads = reading.reads;
         drop(reading);
-        self.count(shared, taken, reads, at, now);
+        self.count(port, taken, reads, at, now);
         result.map(|()| Taken { consumed: at })
     }
 
     /// True when the connection asked a four-letter word: then there is nothing else to take.
-    fn take_word(&mut self, shared: &Shared, bytes: &[u8]) -> Result<bool, End> {
+    fn take_word(&mut self, port: &ClientPort, bytes: &[u8]) -> Result<bool, End> {
         let Some(word) = bytes.first_chunk::<4>() else { return Ok(false) };
         if *word == TELNET_CLOSE {
             return Err(End::Quiet);
         }
         let Some(word) = FourLetterWord::from_bytes(word) else { return Ok(false) };
-        shared.io[self.link.thread].metrics.received(4);
+        port.metrics.io[self.link.thread].received(4);
         bump(&self.link.figures.received, 1);
         self.phase = Phase::Command;
         let mask = bytes.get(4..4 + STMK_MASK_BYTES).and_then(|b| b.try_into().ok()).map(i64::from_be_bytes);
-        shared.admin.send(Command { link: self.link.clone(), word, mask }).map_err(|_| End::Quiet)?;
+        port.admin.send(Command { link: self.link.clone(), word, mask }).map_err(|_| End::Quiet)?;
         Ok(true)
     }
 
-    fn take_handshake(&mut self, shared: &Shared, scratch: &mut Scratch, body: &[u8], now: Millis) -> Result<(), End> {
-        let metrics = &shared.io[self.link.thread].metrics;
+    fn take_handshake(
+        &mut self,
+        port: &ClientPort,
+        scratch: &mut Scratch,
+        body: &[u8],
+        now: Millis,
+    ) -> Result<(), End> {
+        let metrics = &port.metrics.io[self.link.thread];
         bump(&metrics.connect_requests, 1);
-        let request = ConnectRequest::read(&mut Reader::new(body, shared.edge.frame_bytes_max))
+        let request = ConnectRequest::read(&mut Reader::new(body, port.options.frame_bytes_max))
             .map_err(|error| End::Because(format!("its first frame is no connect request: {error}")))?;
-        if shared.edge.throttle.tokens > 0 && !lock(&shared.throttle).admit(&request, now) {
+        if port.options.throttle.tokens > 0 && !lock(&port.throttle).admit(&request, now) {
             bump(&metrics.connections_rejected, 1);
             return Err(End::Because("too many connect requests at once (connection_throttle_tokens)".into()));
         }
         self.phase = Phase::Handshaking;
         self.known_to_core = true;
         let op = OpCode::CreateSession.number();
-        self.submitted(shared, InCore { xid: Xid(0), op, since: now, large_bytes: 0 });
+        self.submitted(port, InCore { xid: Xid(0), op, since: now, large_bytes: 0 });
         scratch.submitted.push(CoreEvent::Opened(self.link.clone(), request));
         Ok(())
     }
@@ -142,19 +150,19 @@ impl Connection {
     /// One request after the handshake. False when it has to wait.
     fn take_request<'s>(
         &mut self,
-        shared: &'s Shared,
+        port: &'s ClientPort,
         scratch: &mut Scratch,
         frame: &[u8],
         now: Millis,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
-        let mut r = Reader::new(frame, shared.edge.frame_bytes_max);
+        let mut r = Reader::new(frame, port.options.frame_bytes_max);
         let header = RequestHeader::read(&mut r)
             .map_err(|_| End::Because(format!("a request of {} bytes has no header", frame.len())))?;
         let way = route(header.op);
         let class = if matches!(way, Route::Submit(_)) { Class::Core } else { Class::Here };
-        if !self.may_take(shared, class) {
+        if !self.may_take(port, class) {
             return Ok(false);
         }
         if !self.touched {
@@ -162,16 +170,22 @@ impl Connection {
             scratch.touched.push(self.session);
         }
         let body = r.remaining();
-        if !matches!(way, Route::Auth | Route::Sasl) && !auth::meets_enforcement(&shared.options.auth, &self.auth) {
+        if !matches!(way, Route::Auth | Route::Sasl) && !auth::meets_enforcement(&port.serving.options.auth, &self.auth)
+        {
             write_error(header.xid, Zxid::ZERO, ErrorCode::SessionClosedRequireSaslAuth, out);
             return Err(End::Because("it has not authenticated as enforce.auth.schemes demands".into()));
         }
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
-            Route::Read(op) => self.read(shared, request(op), reading, out)?,
-            Route::Submit(op) => return self.submit(shared, scratch, request(op), now, out),
-            Route::Auth => self.authenticate(shared, header.xid, body, out)?,
-            Route::Sasl => answer_sasl(header.xid, out),
+            Route::Read(op) => self.read(port, request(op), reading, out)?,
+            Route::Submit(op) => {
+                if port.serving.options.eager_acl_check && self.refuse_eagerly(port, request(op), reading, out)? {
+                    return Ok(true);
+                }
+                return self.submit(port, scratch, request(op), now, out);
+            }
+            Route::Auth => self.authenticate(port, header.xid, body, out)?,
+            Route::Sasl => answer_sasl(header.xid, body, out)?,
             Route::Refuse => {
                 write_error(header.xid, Zxid::NONE, ErrorCode::Unimplemented, out);
                 return Err(End::Because(format!("request type {} is unknown, or not for clients", header.op)));
@@ -180,28 +194,58 @@ impl Connection {
         Ok(true)
     }
 
+    /// Takes the shared side, with everything that is due to this connection sent first.
+    fn look<'s>(&mut self, port: &'s ClientPort, reading: &mut Reading<'s>, out: &mut Vec<u8>) -> Result<(), End> {
+        if reading.state.is_none() {
+            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
+            reading.state = Some(guard);
+            self.absorb(port, drained)?;
+        }
+        Ok(())
+    }
+
+    /// A write that its client may not do is answered here, with no zxid (`enableEagerACLCheck`). Behind a write that is not
+    /// answered it goes the way of all writes and is refused in its place: the answers keep their order, where the
+    /// reference's do not.
+    fn refuse_eagerly<'s>(
+        &mut self,
+        port: &'s ClientPort,
+        request: Request,
+        reading: &mut Reading<'s>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, End> {
+        if !self.may_take(port, Class::Here) {
+            return Ok(false);
+        }
+        self.look(port, reading, out)?;
+        let state = reading.state.as_ref().expect("taken above");
+        let Some(code) = state.refuses_eagerly(&port.serving.options, &self.auth, request.op, request.body) else {
+            return Ok(false);
+        };
+        write_error(request.xid, Zxid::ZERO, code, out);
+        self.link.figures.answers(request.op.number(), request.xid.0);
+        reading.reads += 1;
+        Ok(true)
+    }
+
     /// Answered here, from the tree as it is.
     #[inline]
     fn read<'s>(
         &mut self,
-        shared: &'s Shared,
+        port: &'s ClientPort,
         request: Request,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         let Request { xid, op, body, .. } = request;
-        if reading.state.is_none() {
-            let (guard, drained) = shared.handover.read_after_drain(&self.link.outbox, out);
-            reading.state = Some(guard);
-            self.absorb(shared, drained)?;
-        }
+        self.look(port, reading, out)?;
         let tree_state = reading.state.as_ref().expect("taken above");
-        let metrics = &shared.io[self.link.thread].metrics;
+        let metrics = &port.metrics.io[self.link.thread];
         let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
         let caller = Caller { conn: self.link.conn, session: self.session, auth: &self.auth };
-        let watches = LockedWatches(&shared.watches);
+        let watches = LockedWatches(&port.serving.watches);
         let start = out.len();
-        let done = tree_state.read(&shared.options, &caller, &watches, figures, xid, op, body, out);
+        let done = tree_state.read(&port.serving.options, &caller, &watches, figures, xid, op, body, out);
         if let Some(why) = done.malformed {
             tracing::info!("session {}: {} cannot be decoded: {why}", self.session, op.name());
         }
@@ -217,38 +261,38 @@ impl Connection {
     #[inline]
     fn submit(
         &mut self,
-        shared: &Shared,
+        port: &ClientPort,
         scratch: &mut Scratch,
         request: Request,
         now: Millis,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, frame_bytes } = request;
-        let metrics = &shared.io[self.link.thread].metrics;
-        let stale = self.is_stale(shared, op, now);
-        if let Some(why) = stale.filter(|_| shared.edge.drop_stale && shared.edge.requests_max > 0) {
+        let metrics = &port.metrics.io[self.link.thread];
+        let stale = self.is_stale(port, op, now);
+        if let Some(why) = stale.filter(|_| port.options.drop_stale && port.options.requests_max > 0) {
             bump(&metrics.stale_requests_dropped, 1);
             return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
         }
-        if self.is_stalled(shared, op, now) {
+        if self.is_stalled(port, op, now) {
             return Ok(false);
         }
         if stale.is_some() {
             bump(&metrics.stale_requests, 1);
         }
-        if self.is_throttled(shared, op, now) {
-            if !self.may_take(shared, Class::Here) {
+        if self.is_throttled(port, op, now) {
+            if !self.may_take(port, Class::Here) {
                 return Ok(false);
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            let zxid = shared.handover.shared().tree.last_processed();
+            let zxid = port.serving.handover.shared().tree.last_processed();
             write_error(xid, zxid, ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
-        let large_bytes = self.admit_large(shared, frame_bytes)?;
-        self.submitted(shared, InCore { xid, op: op.number(), since: now, large_bytes });
+        let large_bytes = self.admit_large(port, frame_bytes)?;
+        self.submitted(port, InCore { xid, op: op.number(), since: now, large_bytes });
         scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
             conn: self.link.conn,
             session: self.session,
@@ -261,23 +305,23 @@ impl Connection {
     }
 
     /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
-    fn is_stalled(&mut self, shared: &Shared, op: OpCode, now: Millis) -> bool {
-        let max = shared.edge.requests_max;
-        if max == 0 || shared.outstanding.load(Relaxed) < max || self.is_throttled(shared, op, now) {
+    fn is_stalled(&mut self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
+        let max = port.options.requests_max;
+        if max == 0 || port.outstanding.load(Relaxed) < max || self.is_throttled(port, op, now) {
             return false;
         }
-        bump(&shared.io[self.link.thread].metrics.throttle_waits, 1);
+        bump(&port.metrics.io[self.link.thread].throttle_waits, 1);
         self.stalled_since.get_or_insert(now);
         true
     }
 
     /// Why nobody waits for the answer any more, where the request had to wait (reference `Request.isStale`).
-    fn is_stale(&self, shared: &Shared, op: OpCode, now: Millis) -> Option<&'static str> {
+    fn is_stale(&self, port: &ClientPort, op: OpCode, now: Millis) -> Option<&'static str> {
         let waited = now - self.stalled_since.filter(|_| op != OpCode::CloseSession)?;
         let timeout = Millis(i64::from(self.link.figures.timeout_ms.load(Relaxed)));
-        if shared.edge.stale_by_connection && self.peer_closed {
+        if port.options.stale_by_connection && self.peer_closed {
             Some("the client has gone")
-        } else if shared.edge.stale_by_latency && waited > timeout {
+        } else if port.options.stale_by_latency && waited > timeout {
             Some("it has waited longer than the session's timeout")
         } else {
             None
@@ -285,20 +329,20 @@ impl Connection {
     }
 
     /// It has waited longer than `throttled_op_wait_time`: the answer is an error.
-    fn is_throttled(&self, shared: &Shared, op: OpCode, now: Millis) -> bool {
+    fn is_throttled(&self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
         let waited = self.stalled_since.map_or(Millis(0), |since| now - since);
-        op != OpCode::CloseSession && shared.edge.throttled_op_wait.is_some_and(|max| waited > max)
+        op != OpCode::CloseSession && port.options.throttled_op_wait.is_some_and(|max| waited > max)
     }
 
     /// Requests above `largeRequestThreshold` share a budget; one that does not fit ends its connection.
-    fn admit_large(&self, shared: &Shared, bytes: usize) -> Result<u32, End> {
-        if shared.edge.large_request_bytes.is_none_or(|threshold| bytes <= threshold) {
+    fn admit_large(&self, port: &ClientPort, bytes: usize) -> Result<u32, End> {
+        if port.options.large_request_bytes.is_none_or(|threshold| bytes <= threshold) {
             return Ok(0);
         }
-        let before = shared.large_bytes.fetch_add(bytes, Relaxed);
-        if before + bytes > shared.edge.large_requests_bytes_max {
-            shared.large_bytes.fetch_sub(bytes, Relaxed);
-            bump(&shared.io[self.link.thread].metrics.large_requests_rejected, 1);
+        let before = port.large_bytes.fetch_add(bytes, Relaxed);
+        if before + bytes > port.options.large_requests_bytes_max {
+            port.large_bytes.fetch_sub(bytes, Relaxed);
+            bump(&port.metrics.io[self.link.thread].large_requests_rejected, 1);
             return Err(End::Because(format!(
                 "a request of {bytes} bytes, with {before} bytes of large requests under way (largeRequestMaxBytes)"
             )));
@@ -306,20 +350,20 @@ impl Connection {
         Ok(u32::try_from(bytes).expect("frames are below 2 GiB"))
     }
 
-    fn authenticate(&mut self, shared: &Shared, xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    fn authenticate(&mut self, port: &ClientPort, xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
         let request = AuthRequest::read(&mut Reader::unbounded(body))
             .map_err(|error| End::Because(format!("an auth packet that cannot be decoded: {error}")))?;
         let mut ids = self.auth.to_vec();
         let scheme = request.scheme.as_deref();
-        match auth::authenticate(&shared.options.auth, scheme, request.auth, self.link.peer.ip(), &mut ids) {
+        match auth::authenticate(&port.serving.options.auth, scheme, request.auth, self.link.peer.ip(), &mut ids) {
             AuthVerdict::Accepted => {
                 self.auth = ids.into();
-                lock(&shared.watches).set_auth(self.link.conn, self.auth.clone());
+                lock(&port.serving.watches).set_auth(self.link.conn, self.auth.clone());
                 write_error(xid, Zxid::ZERO, ErrorCode::Ok, out);
                 Ok(())
             }
             AuthVerdict::Failed => {
-                bump(&shared.io[self.link.thread].metrics.auth_failed, 1);
+                bump(&port.metrics.io[self.link.thread].auth_failed, 1);
                 write_error(xid, Zxid::ZERO, ErrorCode::AuthFailed, out);
                 Err(End::Because(format!("authentication failed for scheme {}", scheme.unwrap_or("null"))))
             }
@@ -328,16 +372,16 @@ impl Connection {
     }
 
     /// `taken` requests came in `bytes`, of which `reads` were answered on the spot.
-    fn count(&self, shared: &Shared, taken: u64, reads: u64, bytes: usize, since: Millis) {
+    fn count(&self, port: &ClientPort, taken: u64, reads: u64, bytes: usize, since: Millis) {
         if taken == 0 {
             return;
         }
-        let (metrics, figures) = (&shared.io[self.link.thread].metrics, &self.link.figures);
+        let (metrics, figures) = (&port.metrics.io[self.link.thread], &self.link.figures);
         bump(&metrics.packets_received, taken);
         bump(&metrics.bytes_received, bytes as u64);
         bump(&figures.received, taken);
         if reads > 0 {
-            let now = shared.clock.now();
+            let now = port.serving.clock.now();
             let latency = (now.monotonic - since).0.max(0);
             bump(&metrics.packets_sent, reads);
             bump(&figures.sent, reads);
@@ -351,11 +395,18 @@ fn write_error(xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Vec<u8>) {
     frame::append(out, |b| ReplyHeader { xid, zxid, error: code.number() }.write(&mut Writer::new(b)));
 }
 
-/// No SASL server is configured: success with a null token, as the reference answers then.
-fn answer_sasl(xid: Xid, out: &mut Vec<u8>) {
+/// No SASL server is configured: the reference answers any token with success and a null one, whether SASL is demanded or
+/// not, and closes on a token that is null itself.
+fn answer_sasl(xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    let request = SaslRequest::read(&mut Reader::unbounded(body))
+        .map_err(|error| End::Because(format!("a SASL token that cannot be decoded: {error}")))?;
+    if request.token.is_none() {
+        return Err(End::Because("a SASL token that is null".into()));
+    }
     frame::append(out, |b| {
         let mut w = Writer::new(b);
         ReplyHeader { xid, zxid: Zxid::ZERO, error: 0 }.write(&mut w);
         w.buffer(None);
     });
+    Ok(())
 }

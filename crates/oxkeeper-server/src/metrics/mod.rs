@@ -1,21 +1,49 @@
 //! Figures counted where things happen. Each thread writes its own; readers add them up.
 //!
-//! A counter that one thread owns is bumped without a locked instruction ([`crate::client::link::bump`]).
+//! A counter that one thread owns is bumped without a locked instruction ([`bump`]).
 
 mod summary;
 
 pub use summary::{Summary, SummaryView};
 
-use crate::client::link::bump;
-use crate::shared::lock;
+use crate::lock::lock;
 use oxkeeper_replica::namespaces::Namespaces;
 use oxkeeper_types::limits::NAMESPACES_MAX;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-/// What one I/O thread counts.
+/// What is counted on a server.
 #[derive(Debug, Default)]
+pub struct Metrics {
+    /// By I/O thread.
+    pub io: Vec<IoMetrics>,
+    pub core: CoreMetrics,
+    /// Of a server on its own nothing is counted here.
+    pub peers: PeerMetrics,
+    /// How much longer than asked for the thread of [`crate::stall_watch`] slept.
+    pub stall_ms: Summary,
+}
+
+impl Metrics {
+    pub fn new(io_threads: usize) -> Metrics {
+        Metrics { io: (0..io_threads).map(|_| IoMetrics::default()).collect(), ..Metrics::default() }
+    }
+    /// Latency of all requests in milliseconds.
+    pub fn latency(&self) -> SummaryView {
+        self.io
+            .iter()
+            .fold(SummaryView::empty(), |sum, io| sum.merge(&io.read_latency.view()).merge(&io.update_latency.view()))
+    }
+    /// Sums over the I/O threads.
+    pub fn total(&self, field: impl Fn(&IoMetrics) -> &AtomicU64) -> u64 {
+        self.io.iter().map(|io| field(io).load(Relaxed)).fold(0, u64::wrapping_add)
+    }
+}
+
+/// What one I/O thread counts, in cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
 pub struct IoMetrics {
     pub packets_received: AtomicU64,
     pub packets_sent: AtomicU64,
@@ -85,7 +113,7 @@ pub struct PeerMetrics {
     pub election_ms: Summary,
     /// Monotonic milliseconds of the server's clock: since when it leads; 0 while it does not.
     pub leading_since: AtomicI64,
-    /// The zxid before the first one of the epoch that this server led last.
+    /// The zxid with which the epoch began, where operators are shown it (`Zab::epoch_began`); 0 elsewhere.
     pub epoch_began: AtomicI64,
 }
 
@@ -129,9 +157,9 @@ impl Sizes {
     }
 }
 
-/// Sums over threads.
-pub fn total<'a>(threads: impl Iterator<Item = &'a IoMetrics>, field: impl Fn(&IoMetrics) -> &AtomicU64) -> u64 {
-    threads.map(|t| field(t).load(Relaxed)).fold(0, u64::wrapping_add)
+/// Adds to a figure that only the calling thread writes: no read-modify-write is needed.
+pub fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
 impl IoMetrics {

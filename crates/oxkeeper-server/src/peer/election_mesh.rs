@@ -9,8 +9,8 @@
 
 use super::address::{Place, Resolved, list};
 use super::election_link::{ElectionLink, Heard, Stage};
-use super::{PeerShared, to_core};
-use crate::shared::CoreEvent;
+use super::shared::PeerShared;
+use crate::core_queue::{CoreEvent, to_core};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use oxkeeper_proto::election::{Greeting, OBSERVER_WITHOUT_ID};
@@ -89,7 +89,7 @@ impl Mesh {
         self.shared.options.me
     }
     fn is_member(&self, server: ServerId) -> bool {
-        self.shared.options.members.contains_key(&server)
+        self.shared.options.is_member(server)
     }
 
     /// A message for a member.

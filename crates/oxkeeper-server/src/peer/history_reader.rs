@@ -1,6 +1,8 @@
 //! Reads the log for a learner that is too far behind for what consensus keeps in memory (QP064).
 
-use super::{PeerShared, to_core};
+use super::shared::PeerShared;
+use crate::core_queue::to_core;
+use crate::lock::lock;
 use oxkeeper_storage::StorageResult;
 use oxkeeper_storage::log::LogReader;
 use oxkeeper_storage::names::list_snapshots;
@@ -27,7 +29,7 @@ fn answer(shared: &PeerShared, link: LinkId, after: Zxid, read: StorageResult<Op
     });
     if let Some(txns) = &txns {
         let bytes = txns.iter().map(|(_, txn)| txn.len() + 64).sum();
-        if let Some(link) = crate::shared::lock(&shared.links).get(&link) {
+        if let Some(link) = lock(&shared.links).get(&link) {
             link.allow(bytes);
         }
     }

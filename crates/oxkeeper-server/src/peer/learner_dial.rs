@@ -2,9 +2,11 @@
 //! server plays another part.
 
 use super::address::{Place, is_loop, list};
-use super::link::{self, Side};
-use super::{PeerShared, to_core};
-use crate::shared::lock;
+use super::link::Side;
+use super::link_threads;
+use super::shared::PeerShared;
+use crate::core_queue::to_core;
+use crate::lock::lock;
 use oxkeeper_types::ServerId;
 use oxkeeper_zab::Input;
 use std::io;
@@ -111,7 +113,7 @@ impl Dial {
         let link = shared.next_link();
         let side = Side::Learner(self.leader);
         let started = socket.set_nodelay(shared.options.learner_no_delay).and_then(|()| {
-            link::start(shared, link, socket, address, side, || {
+            link_threads::start(shared, link, socket, address, side, || {
                 shared.core.put_one(to_core(Input::LeaderConnected { link }));
             })
         });

@@ -3,39 +3,19 @@
 //! The port is open from the start. While it is not known who leads, a learner that was faster with its count of the votes
 //! waits for us, for a while: to be refused would cost it its next try, 100 ms later.
 
-use super::link::{self, Side};
-use super::{PeerShared, to_core};
-use crate::shared::lock;
+use super::link::Side;
+use super::link_threads;
+use super::shared::{PeerShared, Stage};
+use crate::core_queue::to_core;
+use crate::lock::lock;
 use oxkeeper_types::limits::{EARLY_LEARNERS_MAX, LEARNER_HANDSHAKES_MAX};
-use oxkeeper_zab::{Input, RoleChange};
+use oxkeeper_zab::Input;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a learner may wait for this server to find out whether it leads.
 const EARLY_WAIT: Duration = Duration::from_secs(1);
-
-/// What is done with a learner that connects.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Stage {
-    /// It is not known who leads.
-    #[default]
-    Looking,
-    /// We do.
-    Leading,
-    /// Somebody else does.
-    Learning,
-}
-
-impl Stage {
-    pub fn of(role: RoleChange) -> Stage {
-        match role {
-            RoleChange::Looking => Stage::Looking,
-            RoleChange::Preparing { .. } | RoleChange::Leading { .. } => Stage::Leading,
-            RoleChange::Following { .. } | RoleChange::Observing { .. } => Stage::Learning,
-        }
-    }
-}
 
 /// A learner that waits.
 struct Early {
@@ -84,7 +64,7 @@ impl Learners {
         let tuned = socket.set_nonblocking(false).and_then(|()| socket.set_nodelay(options.leader_no_delay));
         let link = self.shared.next_link();
         let started = tuned.and_then(|()| {
-            link::start(&self.shared, link, socket, address, Side::Leader, || {
+            link_threads::start(&self.shared, link, socket, address, Side::Leader, || {
                 self.shared.core.put_one(to_core(Input::LearnerConnected { link }));
             })
         });

@@ -1,37 +1,24 @@
 //! One connection of the quorum port, on either side.
 //!
 //! The core sends: it writes what a batch of its has for the link straight into the socket, and only what the socket does not
-//! take, or what has to wait behind a snapshot, goes to the writer thread. The reader thread takes all there is off the
-//! socket and hands every whole packet in it to the core at once. A peer that does not read is closed when more waits for it than
-//! [`LINK_BYTES_MAX`]; one that sends faster than the core takes is not read.
+//! take, or what has to wait behind a snapshot, goes to the writer thread ([`super::link_threads`]). A peer that does not read is
+//! closed when more waits for it than [`LINK_BYTES_MAX`].
 
-use super::snapshot_receiver::SnapshotReceiver;
-use super::{PeerShared, to_core};
-use crate::client::link::bump;
-use crate::shared::{CoreEvent, lock};
-use bytes::{Bytes, BytesMut};
-use oxkeeper_proto::quorum::{Packet, PacketRead, SNAP_SIGNATURE, read};
-use oxkeeper_replica::Input as ReplicaInput;
-use oxkeeper_tree::{ImageId, ImageProgress};
+use crate::lock::lock;
+use oxkeeper_proto::quorum::Packet;
+use oxkeeper_tree::ImageId;
 use oxkeeper_types::ServerId;
 use oxkeeper_types::limits::LINK_BYTES_MAX;
-use oxkeeper_zab::{Input, LinkEnd, LinkId};
+use oxkeeper_zab::{LinkEnd, LinkId};
 use rustix::net::SendFlags;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::Builder;
+use std::sync::{Condvar, Mutex, PoisonError};
 
-/// What one read may take.
-const READ_BYTES: usize = 64 << 10;
-/// A snapshot is copied out in pieces of this size, each under one hold of the shared side.
-const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that wait for the writer are joined up to this size.
 const JOINED_BYTES_MAX: usize = 1 << 20;
-/// Where the length of a packet's data stands: behind type and zxid.
-const LENGTH_AT: usize = 12;
 
 /// Which end of the connection we are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,8 +32,8 @@ pub enum Side {
 pub struct PeerLink {
     pub id: LinkId,
     pub address: SocketAddr,
-    side: Side,
-    socket: TcpStream,
+    pub(super) side: Side,
+    pub(super) socket: TcpStream,
     queue: Mutex<Queue>,
     wake: Condvar,
     /// Who the peer says it is; -1 until then.
@@ -72,56 +59,32 @@ struct Queue {
     ended: bool,
 }
 
-enum Item {
+/// What the writer thread sends.
+pub(super) enum Item {
     Bytes(Vec<u8>),
     Image { image: ImageId, generation: u64 },
 }
 
-/// Takes a connected socket: registers the link, has `announce` tell the core of it, and starts its threads.
-pub fn start(
-    shared: &Arc<PeerShared>,
-    id: LinkId,
-    socket: TcpStream,
-    address: SocketAddr,
-    side: Side,
-    announce: impl FnOnce(),
-) -> io::Result<()> {
-    let reading = socket.try_clone()?;
-    let link = Arc::new(PeerLink {
-        id,
-        address,
-        side,
-        socket,
-        queue: Mutex::default(),
-        wake: Condvar::new(),
-        server: AtomicI64::new(match side {
-            Side::Leader => -1,
-            Side::Learner(leader) => leader.0,
-        }),
-        nameless: AtomicBool::new(side == Side::Leader),
-        closed: AtomicBool::new(false),
-    });
-    lock(&shared.links).insert(id, link.clone());
-    announce();
-    let writer = {
-        let (shared, link) = (shared.clone(), link.clone());
-        Builder::new().name(format!("link-{}-out", id.0)).spawn(move || link.write_all(&shared))
-    };
-    let reader = {
-        let (shared, link) = (shared.clone(), link.clone());
-        Builder::new().name(format!("link-{}-in", id.0)).spawn(move || read_link(&shared, &link, reading))
-    };
-    if let Err(error) = writer.and(reader) {
-        tracing::error!("no thread for the connection of {address}: {error}");
-        link.shut_down();
-        link.finish(shared, "there is no thread for it");
-    }
-    Ok(())
-}
-
 impl PeerLink {
+    pub(super) fn new(id: LinkId, socket: TcpStream, address: SocketAddr, side: Side) -> PeerLink {
+        PeerLink {
+            id,
+            address,
+            side,
+            socket,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            server: AtomicI64::new(match side {
+                Side::Leader => -1,
+                Side::Learner(leader) => leader.0,
+            }),
+            nameless: AtomicBool::new(side == Side::Leader),
+            closed: AtomicBool::new(false),
+        }
+    }
+
     /// For messages: the id that the peer has told, and its address.
-    fn peer(&self) -> String {
+    pub(super) fn peer(&self) -> String {
         match self.server.load(Relaxed) {
             -1 => self.address.to_string(),
             id => format!("server {id} at {}", self.address),
@@ -130,6 +93,11 @@ impl PeerLink {
 
     pub fn is_nameless(&self) -> bool {
         self.nameless.load(Relaxed)
+    }
+    /// The learner has said who it is; -1: it has not said which server.
+    pub(super) fn introduced(&self, server: i64) {
+        self.server.store(server, Relaxed);
+        self.nameless.store(false, Relaxed);
     }
     /// It has not said who it is, and others wait to do so.
     pub fn make_room(&self) {
@@ -145,9 +113,8 @@ impl PeerLink {
         packet.write(&mut lock(&self.queue).fresh);
     }
 
-    /// Adds a snapshot stream behind the packets before it.
-    pub fn put_image(&self, shared: &PeerShared, image: ImageId) {
-        let generation = shared.server.history.generation();
+    /// Adds a snapshot stream behind the packets before it. `generation`: of the history that the image is of.
+    pub fn put_image(&self, image: ImageId, generation: u64) {
         let mut queue = lock(&self.queue);
         queue.shelve_fresh();
         queue.items.push_back(Item::Image { image, generation });
@@ -221,39 +188,10 @@ impl PeerLink {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    // ---- the writer thread
+    // ---- for its threads
 
-    fn write_all(&self, shared: &PeerShared) {
-        while let Some(item) = self.next_item() {
-            let (bytes, written) = match item {
-                Item::Bytes(bytes) => (bytes.len(), (&self.socket).write_all(&bytes)),
-                Item::Image { image, generation } => {
-                    let written = self.write_image(shared, image, generation);
-                    shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
-                    (0, written)
-                }
-            };
-            let mut queue = lock(&self.queue);
-            queue.waiting -= bytes;
-            queue.writing = false;
-            if let Err(error) = written {
-                if error.kind() == ErrorKind::WouldBlock {
-                    let pause = shared.options.snapshot_pause_max.as_millis();
-                    tracing::warn!("closing the connection of {}: for {pause} ms it has taken nothing", self.peer());
-                }
-                queue.ended = true;
-                // Then the reader ends too, and tells.
-                self.shut_down();
-            }
-        }
-        for item in std::mem::take(&mut lock(&self.queue).items) {
-            if let Item::Image { image, .. } = item {
-                shared.core.put_one(CoreEvent::Input(ReplicaInput::ImageSent { image }));
-            }
-        }
-    }
-
-    fn next_item(&self) -> Option<Item> {
+    /// What the writer sends next; `None` at the end.
+    pub(super) fn next_item(&self) -> Option<Item> {
         let mut queue = lock(&self.queue);
         loop {
             if queue.ended {
@@ -266,51 +204,29 @@ impl PeerLink {
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
-
-    /// The raw stream of a snapshot: sessions, ACLs, nodes, end mark; then the signature.
-    fn write_image(&self, shared: &PeerShared, image: ImageId, generation: u64) -> io::Result<()> {
-        let server = &shared.server;
-        let gone = || io::Error::other("the history that the snapshot is of was replaced");
-        // A learner that takes nothing for so long is gone. Only this thread waits for the socket.
-        let pause = shared.options.snapshot_pause_max;
-        self.socket.set_write_timeout(Some(pause).filter(|pause| !pause.is_zero()))?;
-        let mut cursor = {
-            let state = server.handover.shared();
-            if server.history.generation() != generation || !state.tree.has_image(image) {
-                return Err(gone());
-            }
-            state.tree.image_cursor(image)
-        };
-        let (mut piece, mut progress, mut sent) = (Vec::with_capacity(2 * PIECE_BYTES), ImageProgress::More, 0);
-        while progress != ImageProgress::Done {
-            piece.clear();
-            {
-                let state = server.handover.shared();
-                if server.history.generation() != generation || !state.tree.has_image(image) {
-                    return Err(gone());
-                }
-                progress = state.tree.image_next(&mut cursor, &mut piece, PIECE_BYTES);
-            }
-            (&self.socket).write_all(&piece)?;
-            sent += piece.len();
+    /// So many bytes of an item were sent, or they were not and the link has to end.
+    pub(super) fn written(&self, bytes: usize, well: bool) {
+        let mut queue = lock(&self.queue);
+        queue.waiting -= bytes;
+        queue.writing = false;
+        if !well {
+            queue.ended = true;
+            // Then the reader ends too, and tells.
+            self.shut_down();
         }
-        let mut signature = (SNAP_SIGNATURE.len() as u32).to_be_bytes().to_vec();
-        signature.extend_from_slice(SNAP_SIGNATURE.as_bytes());
-        (&self.socket).write_all(&signature)?;
-        tracing::info!("sent a snapshot of {sent} bytes to {}", self.peer());
-        Ok(())
     }
 
-    /// The end, told by the reader.
-    fn finish(&self, shared: &PeerShared, why: &str) {
-        lock(&shared.links).remove(&self.id);
+    /// What will never be sent.
+    pub(super) fn unsent(&self) -> VecDeque<Item> {
+        std::mem::take(&mut lock(&self.queue).items)
+    }
+
+    /// The reader has come to the end. Answers whether somebody waits for that news.
+    pub(super) fn end(&self) -> bool {
         lock(&self.queue).ended = true;
         self.wake.notify_one();
         self.shut_down();
-        if !self.closed.load(Relaxed) {
-            tracing::info!("the connection with {} has ended: {why}", self.peer());
-            shared.core.put_one(to_core(Input::LinkClosed { link: self.id }));
-        }
+        !self.closed.load(Relaxed)
     }
 }
 
@@ -343,157 +259,4 @@ fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         }
     }
     Ok(sent)
-}
-
-// ---- the reader thread
-
-fn read_link(shared: &Arc<PeerShared>, link: &Arc<PeerLink>, socket: TcpStream) {
-    let mut reader = LinkReader {
-        shared,
-        link,
-        buffer: BytesMut::new(),
-        wanted: 0,
-        events: Vec::new(),
-        snapshot: None,
-        is_watched: false,
-    };
-    let why = reader.run(&socket);
-    link.finish(shared, &why);
-}
-
-struct LinkReader<'a> {
-    shared: &'a Arc<PeerShared>,
-    link: &'a Arc<PeerLink>,
-    /// Read and not cut into packets yet.
-    buffer: BytesMut,
-    /// Fewer bytes than this do not hold a whole packet.
-    wanted: usize,
-    events: Vec<CoreEvent>,
-    /// A raw snapshot stream is being received.
-    snapshot: Option<SnapshotReceiver>,
-    /// The socket gives up when nothing comes.
-    is_watched: bool,
-}
-
-impl LinkReader<'_> {
-    /// Until the link ends; gives the reason.
-    fn run(&mut self, mut socket: &TcpStream) -> String {
-        let mut chunk = vec![0; READ_BYTES];
-        loop {
-            let n = match socket.read(&mut chunk) {
-                Ok(0) => return "the other side has closed it".into(),
-                Ok(n) => n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) if self.snapshot.is_some() && error.kind() == ErrorKind::WouldBlock => {
-                    let pause = self.shared.options.snapshot_pause_max.as_millis();
-                    return format!("nothing was heard for {pause} ms in the middle of a snapshot");
-                }
-                Err(error) => return format!("read failed: {error}"),
-            };
-            let taken = self.take(&chunk[..n]).and_then(|()| self.watch(socket));
-            if !self.events.is_empty() {
-                self.shared.core.put_when_room(&mut self.events);
-            }
-            if let Err(why) = taken {
-                return why;
-            }
-        }
-    }
-
-    /// Consensus counts packets only, so in a stream we watch for it (QP006).
-    fn watch(&mut self, socket: &TcpStream) -> Result<(), String> {
-        if self.is_watched == self.snapshot.is_some() {
-            return Ok(());
-        }
-        self.is_watched = self.snapshot.is_some();
-        let pause = self.shared.options.snapshot_pause_max;
-        let watched = socket.set_read_timeout(self.is_watched.then_some(pause).filter(|pause| !pause.is_zero()));
-        watched.map_err(|error| format!("its silence cannot be watched: {error}"))
-    }
-
-    fn take(&mut self, mut bytes: &[u8]) -> Result<(), String> {
-        if self.snapshot.is_some() {
-            bytes = &bytes[self.take_snapshot(bytes)?..];
-        }
-        self.buffer.extend_from_slice(bytes);
-        while self.buffer.len() >= self.wanted.max(1) {
-            let stream = self.buffer.split().freeze();
-            let consumed = self.take_packets(&stream)?;
-            let mut rest = &stream[consumed..];
-            if self.snapshot.is_some() {
-                // Not through the buffer: a snapshot is larger than anything that should be kept.
-                self.shared.core.put_when_room(&mut self.events);
-                rest = &rest[self.take_snapshot(rest)?..];
-                self.buffer.extend_from_slice(rest);
-                self.wanted = 0;
-                continue;
-            }
-            self.buffer.extend_from_slice(rest);
-            self.wanted = wanted(rest);
-            return Ok(());
-        }
-        Ok(())
-    }
-
-    /// Cuts whole packets off the front, up to one that announces a snapshot stream.
-    fn take_packets(&mut self, stream: &Bytes) -> Result<usize, String> {
-        let mut at = 0;
-        while at < stream.len() {
-            let read = read(&stream.slice(at..), self.shared.options.packet_bytes_max);
-            match read.map_err(|fault| format!("a packet that makes no sense: {fault}"))? {
-                PacketRead::Partial => break,
-                PacketRead::Whole { packet, consumed } => {
-                    at += consumed;
-                    self.note(&packet);
-                    let snap = match packet {
-                        Packet::Snap { zxid } if self.link.side != Side::Leader => Some(zxid),
-                        _ => None,
-                    };
-                    self.events.push(to_core(Input::Packet { link: self.link.id, packet }));
-                    if let Some(zxid) = snap {
-                        self.snapshot = Some(SnapshotReceiver::begin(self.shared, self.link, zxid)?);
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(at)
-    }
-
-    /// For messages and metrics.
-    fn note(&self, packet: &Packet) {
-        let metrics = &self.shared.metrics;
-        match packet {
-            Packet::FollowerInfo { info, .. } | Packet::ObserverInfo { info, .. } => {
-                let server = info.server.map_or(-1, |server| server.0);
-                self.link.server.store(server, Relaxed);
-                self.link.nameless.store(false, Relaxed);
-                tracing::info!("{} connected as a learner", self.link.peer());
-            }
-            // There is one leader at a time, so one thread counts.
-            Packet::Proposal { .. } | Packet::Inform { .. } => bump(&metrics.proposals_received, 1),
-            Packet::Commit { .. } => bump(&metrics.commits_received, 1),
-            _ => {}
-        }
-    }
-
-    /// Takes bytes of the snapshot stream; answers how many belonged to it.
-    fn take_snapshot(&mut self, bytes: &[u8]) -> Result<usize, String> {
-        let mut snapshot = self.snapshot.take().expect("looked at before");
-        let taken = snapshot.feed(bytes)?;
-        if snapshot.is_whole() {
-            let snapshot = Box::new(snapshot.finish()?);
-            self.events.push(CoreEvent::SnapshotReceived { link: self.link.id, snapshot });
-        } else {
-            self.snapshot = Some(snapshot);
-        }
-        Ok(taken)
-    }
-}
-
-/// The least that the packet takes whose beginning this is.
-fn wanted(start: &[u8]) -> usize {
-    let Some(length) = start.get(LENGTH_AT..LENGTH_AT + 4) else { return LENGTH_AT + 4 };
-    let data = i32::from_be_bytes(length.try_into().expect("4 bytes")).max(0);
-    LENGTH_AT + 4 + data as usize + 4
 }

@@ -1,10 +1,12 @@
 //! Carries out what the replica asks of the other servers. Lives in the core thread.
 
-use super::learner_listener::Stage;
-use super::{PeerShared, history_reader, learner_dial};
-use crate::client::link::bump;
+use super::shared::{PeerShared, Stage};
+use super::{history_reader, learner_dial};
 use crate::clock::Clock;
-use crate::shared::{CoreEvent, lock};
+use crate::core_queue::CoreEvent;
+use crate::lock::lock;
+use crate::metrics::bump;
+use crate::seed::{self, Dice};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
@@ -27,6 +29,7 @@ pub struct Peers {
     looking: bool,
     /// A leader was followed before.
     dialled_before: bool,
+    dice: Dice,
     clock: Clock,
 }
 
@@ -39,6 +42,7 @@ impl Peers {
             looking_since: Instant::now(),
             looking: true,
             dialled_before: false,
+            dice: Dice(seed::from_system()),
             clock,
         }
     }
@@ -75,18 +79,22 @@ impl Peers {
                     }
                 }
                 PeerOutput::SendImage { link, image } => match lock(&self.shared.links).get(&link) {
-                    Some(open) => open.put_image(&self.shared, image),
+                    Some(open) => open.put_image(image, self.shared.server.history.generation()),
                     None => self.shared.core.put_one(CoreEvent::Input(Input::ImageSent { image })),
                 },
                 PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
-                PeerOutput::Role(role) => self.enter(role),
+                PeerOutput::Role { role, epoch_began } => {
+                    let began = epoch_began.unwrap_or(Zxid::ZERO);
+                    self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
+                    self.enter(role);
+                }
             }
         }
         self.flush();
     }
 
     fn count(&self, packet: &Packet) {
-        let metrics = &self.shared.metrics;
+        let metrics = &self.shared.metrics.peers;
         match packet {
             Packet::Proposal { .. } => bump(&metrics.proposals, 1),
             Packet::Commit { .. } => bump(&metrics.commits, 1),
@@ -114,13 +122,14 @@ impl Peers {
     fn dial(&mut self, leader: ServerId) {
         let options = &self.shared.options;
         let again = options.is_observer && std::mem::replace(&mut self.dialled_before, true);
-        let pause = if again { options.observer_reconnect_delay } else { Duration::ZERO };
+        // A random part of it, so that not all observers dial at one moment (reference `Observer.waitForReconnectDelay`).
+        let pause = if again { options.observer_reconnect_delay.mul_f64(self.dice.throw()) } else { Duration::ZERO };
         learner_dial::begin(&self.shared, leader, pause);
     }
 
     fn enter(&mut self, role: RoleChange) {
         self.shared.tell(|inbox| inbox.stage = Some(Stage::of(role)));
-        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics);
+        let (took, metrics) = (self.looking_since.elapsed().as_millis(), &self.shared.metrics.peers);
         if std::mem::replace(&mut self.looking, role == RoleChange::Looking) && role != RoleChange::Looking {
             metrics.election_ms.add(took as u64);
         }
@@ -139,7 +148,6 @@ impl Peers {
             RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
             RoleChange::Leading { epoch } => {
                 metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
-                metrics.epoch_began.store(Zxid::new(epoch, 0).0, Relaxed);
                 tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
             }
             RoleChange::Following { leader, serving: false } => {

@@ -4,9 +4,9 @@
 use super::election_mesh::{Mesh, listen_addresses};
 use super::learner_listener::Learners;
 use super::options::PeerOptions;
-use super::{PeerShared, PollInbox};
+use super::shared::{PeerShared, PollInbox};
 use crate::listener::listen;
-use crate::shared::lock;
+use crate::lock::lock;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, ErrorKind};

@@ -2,12 +2,12 @@
 //!
 //! The file has no name until the disk thread installs it. Must not decide whether the snapshot counts.
 
-use super::PeerShared;
-use super::link::PeerLink;
+use crate::history::ServerSide;
 use oxkeeper_proto::quorum::SNAP_SIGNATURE;
 use oxkeeper_storage::snapshot::SnapshotWriter;
 use oxkeeper_tree::{ImageLoader, Tree};
 use oxkeeper_types::Zxid;
+use std::net::SocketAddr;
 
 pub struct SnapshotReceiver {
     zxid: Zxid,
@@ -29,14 +29,14 @@ pub struct ReceivedSnapshot {
 const SIGNATURE_BYTES: usize = 4 + SNAP_SIGNATURE.len();
 
 impl SnapshotReceiver {
-    pub fn begin(shared: &PeerShared, link: &PeerLink, zxid: Zxid) -> Result<SnapshotReceiver, String> {
+    /// `from`: the leader's address, for the log.
+    pub fn begin(server: &ServerSide, from: SocketAddr, zxid: Zxid) -> Result<SnapshotReceiver, String> {
         if zxid < Zxid::ZERO {
             return Err(format!("a snapshot at {zxid}: expected a zxid from 0"));
         }
-        let server = &shared.server;
         // A snapshot of our own that is still being written may have the same name, and is of no use any more.
         server.history.end_generation();
-        tracing::info!("Getting a snapshot from leader 0x{:x}, from {}", zxid.0, link.address);
+        tracing::info!("Getting a snapshot from leader 0x{:x}, from {}", zxid.0, from);
         let files = &server.files;
         let writer = SnapshotWriter::create(server.disk.clone(), &files.dirs, zxid, files.snapshot.compression)
             .map_err(|error| format!("no room for the leader's snapshot: {error}"))?;

@@ -2,11 +2,14 @@
 
 use oxkeeper_proto::election::{Greeting, Notification, PeerState};
 use oxkeeper_replica::{Input as ReplicaInput, State};
+use oxkeeper_server::core_queue::{CoreEvent, CoreQueue};
 use oxkeeper_server::handover::Handover;
+use oxkeeper_server::history::{History, ServerSide};
 use oxkeeper_server::options::{Batching, FileOptions};
+use oxkeeper_server::peer::PeerOptions;
+use oxkeeper_server::peer::outputs::Peers;
 use oxkeeper_server::peer::poll_thread::{Listeners, PollThread, WAKER};
-use oxkeeper_server::peer::{PeerOptions, PeerShared, Peers, ServerSide};
-use oxkeeper_server::shared::{CoreEvent, CoreQueue, History};
+use oxkeeper_server::peer::shared::PeerShared;
 use oxkeeper_storage::fault_disk::FaultDisk;
 use oxkeeper_storage::{Dirs, Disk};
 use oxkeeper_tree::{Tree, TreeOptions};
@@ -46,6 +49,7 @@ pub fn options(me: i64, members: &[(i64, MemberAddress)]) -> PeerOptions {
         me: ServerId(me),
         is_observer: false,
         members: members.iter().map(|(id, a)| (ServerId(*id), vec![a.clone()])).collect::<BTreeMap<_, _>>(),
+        proposed: BTreeMap::new(),
         listen_on_all: false,
         bind_retries_max: Some(3),
         election_connect_timeout: Duration::from_secs(5),
@@ -75,7 +79,7 @@ impl Member {
         let listeners = Listeners::bind(&options).unwrap();
         let poll = mio::Poll::new().unwrap();
         let waker = mio::Waker::new(poll.registry(), WAKER).unwrap();
-        let shared = Arc::new(PeerShared::new(options, core.clone(), server, waker));
+        let shared = Arc::new(PeerShared::new(options, core.clone(), Arc::default(), server, waker));
         let thread = PollThread::new(shared.clone(), poll, listeners).unwrap();
         let thread = Some(std::thread::spawn(move || thread.run()));
         let peers = Peers::new(shared.clone(), Default::default());

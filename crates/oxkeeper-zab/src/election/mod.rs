@@ -32,6 +32,7 @@ use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
 pub use vote::Vote;
 
+use crate::epochs::EPOCH_MAX;
 use crate::options::ZabOptions;
 use crate::output::Output;
 use crate::quorum::{AckSet, Quorums};
@@ -43,6 +44,8 @@ use vote::Ballot;
 
 /// The version of the notifications that we write: with a configuration.
 const FORMAT: i32 = 2;
+/// Rounds are counted one by one from 1. A later one than this was never reached, and one is always left to go to.
+const ROUND_MAX: i64 = 1 << 62;
 
 /// The election side of one server.
 #[derive(Clone, Debug)]
@@ -62,8 +65,8 @@ pub struct Election {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// Before the first [`Election::look`].
-    Unstarted,
+    /// Between [`Election::leave`], or the start, and [`Election::look`]: there is nothing to say.
+    Idle,
     Looking(Looking),
     Settled(Settled),
 }
@@ -108,14 +111,14 @@ pub struct Elected {
 impl Election {
     pub fn new(options: &ZabOptions) -> Election {
         Election {
-            electorate: Electorate::new(options.me, options.ensemble.clone(), options.last_seen.clone()),
+            electorate: Electorate::new(options.me, options.ensemble.clone(), options.last_seen()),
             finalize_wait: options.finalize_wait,
             notification_min: options.notification_min,
             notification_max: options.notification_max,
             reconfig_enabled: options.reconfig_enabled,
             links: Links::default(),
             round: 0,
-            phase: Phase::Unstarted,
+            phase: Phase::Idle,
         }
     }
 
@@ -126,6 +129,13 @@ impl Election {
         self.start_round(now, own, out);
     }
 
+    /// The role that the last round led to is over, and the next round has not begun: the history may still be on its way to
+    /// another state, or an observer pauses. Whoever asks hears of neither the old leader nor a new candidate; everybody is told
+    /// when the next round begins.
+    pub fn leave(&mut self) {
+        self.phase = Phase::Idle;
+    }
+
     /// From another member. While looking: the algorithm; otherwise the answers that others need (EL046, EL047).
     pub fn on_notification(
         &mut self,
@@ -134,7 +144,10 @@ impl Election {
         n: Notification,
         out: &mut Vec<Output>,
     ) -> Option<Elected> {
-        assert_ne!(from, self.electorate.me(), "a server's own notifications do not come back");
+        if from == self.electorate.me() || n.round > ROUND_MAX || n.peer_epoch > EPOCH_MAX {
+            // Somebody in our name, or what no member says: a round is taken over by all that look, and would be the last one.
+            return None;
+        }
         if self.is_looking() && self.learn_ensemble(now, &n, out) == News::Members {
             return None;
         }
@@ -143,7 +156,7 @@ impl Election {
             return None;
         }
         match &mut self.phase {
-            Phase::Unstarted => None,
+            Phase::Idle => None,
             Phase::Settled(settled) => {
                 // A vote of another round is none for this outcome, whomever it is for; those out of the election keep the
                 // round in which they found their leader.
@@ -203,7 +216,7 @@ impl Election {
     pub fn next_deadline(&self) -> Option<Millis> {
         match &self.phase {
             Phase::Looking(looking) => Some(looking.patience.until().unwrap_or(looking.repeat.due())),
-            Phase::Unstarted | Phase::Settled(_) => None,
+            Phase::Idle | Phase::Settled(_) => None,
         }
     }
 
@@ -241,7 +254,7 @@ impl Election {
     /// What is proposed, or was elected.
     pub fn vote(&self) -> Vote {
         match &self.phase {
-            Phase::Unstarted => Vote::NOBODY,
+            Phase::Idle => Vote::NOBODY,
             Phase::Looking(looking) => looking.proposal,
             Phase::Settled(settled) => settled.vote,
         }
@@ -414,7 +427,7 @@ impl Election {
     /// Who does not vote only wants to know how things stand (EL047).
     fn answer_non_voter(&self, to: ServerId, out: &mut Vec<Output>) {
         match &self.phase {
-            Phase::Unstarted => {}
+            Phase::Idle => {}
             Phase::Looking(looking) => self.send(to, PeerState::Looking, looking.proposal, out),
             Phase::Settled(settled) => self.send(to, settled.state, settled.vote, out),
         }

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
-use super::check_follows;
 use super::sync::Synced;
+use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
@@ -49,8 +49,9 @@ impl Broadcast {
 
     pub fn on_packet(&mut self, core: &mut Core, packet: Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         match packet {
+            Packet::Proposal { zxid, txn } if repeats_zxid(zxid, &txn, core.history.last_logged()) => {}
             Packet::Proposal { zxid, txn } => {
-                check_follows(zxid, core.history.last_logged())?;
+                check_follows(zxid, core.history.last_logged(), self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 self.pending.push_back(zxid);
             }
@@ -82,9 +83,9 @@ impl Broadcast {
             core.history.last_logged()
         );
         assert!(
-            first.is_none_or(|first| *first > core.delivered),
+            first.is_none_or(|first| *first > core.committed),
             "{first:?} waits for a commit, {} is committed",
-            core.delivered
+            core.committed
         );
         assert!(
             core.epochs.has_current(self.epoch) && core.epochs.accepted() == self.epoch,

@@ -63,6 +63,9 @@ impl Discovery {
         if epoch < accepted {
             return Err(Misbehaved::EpochBehind { accepted, got: epoch });
         }
+        if !core.epochs.may_be_offered(epoch) {
+            return Err(Misbehaved::EpochNearEnd { accepted, got: epoch });
+        }
         let is_new = epoch > accepted;
         self.answer = Some(Answer { epoch, current_epoch: is_new.then(|| core.epochs.current()) });
         if is_new {
@@ -77,8 +80,8 @@ impl Discovery {
         if !core.epochs.has_accepted(answer.epoch) {
             return None;
         }
-        let last_zxid = core.usable_last();
-        send(self.link, Packet::AckEpoch(AckEpoch { current_epoch: answer.current_epoch, last_zxid }), out);
+        let (last_zxid, kept) = (core.usable_last(), core.unusable_last());
+        send(self.link, Packet::AckEpoch(AckEpoch { current_epoch: answer.current_epoch, last_zxid, kept }), out);
         Some(Sync::begin(self.link, answer.epoch, observer))
     }
 }

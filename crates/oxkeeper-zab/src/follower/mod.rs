@@ -12,6 +12,7 @@ mod sync;
 mod tests;
 
 use oxkeeper_proto::quorum::Packet;
+use oxkeeper_proto::txn::is_refusal;
 use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
 use crate::core::Core;
@@ -32,6 +33,8 @@ pub(crate) struct Follower {
     observer: bool,
     /// When the leader was heard from last, or the dial began.
     heard: Millis,
+    /// See [`Follower::epoch_began`].
+    epoch_began: Option<Zxid>,
     phase: Phase,
 }
 
@@ -46,7 +49,7 @@ enum Phase {
 
 impl Follower {
     pub fn begin(now: Millis, leader: ServerId, observer: bool, out: &mut Vec<Output>) -> Follower {
-        let follower = Follower { leader, observer, heard: now, phase: Phase::Dialling };
+        let follower = Follower { leader, observer, heard: now, epoch_began: None, phase: Phase::Dialling };
         out.push(Output::Role(follower.role_change(false)));
         out.push(Output::DialLeader { leader });
         follower
@@ -63,6 +66,11 @@ impl Follower {
 
     pub fn leader(&self) -> ServerId {
         self.leader
+    }
+    /// With the leader's own state, of a snapshot, goes the zxid that it shows before the first proposal of its epoch. Whoever has
+    /// come there by transactions shows the last of them (OB016, reference `Learner.syncWithLeader`).
+    pub fn epoch_began(&self) -> Option<Zxid> {
+        self.epoch_began
     }
     pub fn link(&self) -> Option<LinkId> {
         match &self.phase {
@@ -204,6 +212,7 @@ impl Follower {
         core.deliver(synced.ready, out);
         core.election.set_peer_epoch(synced.epoch);
         core.activate_configuration();
+        self.epoch_began = synced.backlog.is_behind_snapshot().then_some(Zxid::new(synced.epoch, 0));
         out.push(Output::Role(self.role_change(true)));
         self.phase = if self.observer {
             Phase::Inform(Inform::begin(core, synced, out))
@@ -224,7 +233,17 @@ impl Follower {
 
 pub(crate) use sync::Synced as SyncedHistory;
 
-/// What is checked of every transaction that is proposed.
-fn check_follows(zxid: Zxid, last: Zxid) -> Result<(), Misbehaved> {
-    if zxid.follows(last) && zxid.counter() != 0 { Ok(()) } else { Err(Misbehaved::Gap { last, got: zxid }) }
+/// Whether a proposal is a refused write without a zxid of its own: leaders of releases 3.9.0 to 3.9.5 propose a request that they
+/// cannot read under the last zxid that was given out, ⟨e, 0⟩ where none was. It changes nothing and is passed over. It is not
+/// acknowledged: such a leader would commit it in the place of the transaction whose zxid it has.
+pub(crate) fn repeats_zxid(zxid: Zxid, txn: &[u8], last: Zxid) -> bool {
+    is_refusal(txn) && (zxid == last || (zxid.counter() == 0 && zxid > last))
+}
+
+/// What is checked of every transaction that is proposed: it comes next, and no leader later than ours has made it.
+pub(crate) fn check_follows(zxid: Zxid, last: Zxid, epoch: Epoch) -> Result<(), Misbehaved> {
+    if !zxid.follows(last) || zxid.counter() == 0 {
+        return Err(Misbehaved::Gap { last, got: zxid });
+    }
+    if zxid.epoch() > epoch { Err(Misbehaved::LaterEpoch { agreed: epoch, got: zxid }) } else { Ok(()) }
 }

@@ -10,7 +10,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Epoch, Millis, Zxid};
 
-use super::check_follows;
+use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
@@ -71,6 +71,8 @@ pub(crate) struct Backlog {
     /// After a SNAP: the leader has begun to forward before it took the zxid of the snapshot (reference
     /// `LearnerHandler.syncFollower`, then `run`), so what comes first may be in the snapshot already.
     in_snapshot: Zxid,
+    /// Of a refused write that was passed over, see [`repeats_zxid`]: what a leader sends of the past has its COMMIT, too.
+    repeated: Zxid,
     proposals: VecDeque<(Zxid, TxnBytes)>,
     /// How many of them, from the oldest on, are committed.
     committed: usize,
@@ -115,7 +117,7 @@ impl Sync {
     ) -> Result<Option<Synced>, Misbehaved> {
         match &mut self.step {
             Step::Plan => self.on_plan(core, &packet, out)?,
-            Step::Replacing(replacing) => replacing.held.push(packet),
+            Step::Replacing(replacing) => replacing.hold(packet)?,
             Step::Receiving(receiving) => match packet {
                 Packet::NewLeader { epoch, config } if receiving.acceptance == Acceptance::Before => {
                     if epoch != self.epoch {
@@ -132,7 +134,7 @@ impl Sync {
                     let (link, epoch) = (self.link, self.epoch);
                     return Ok(Some(Synced { link, epoch, ready: core.history.last_logged(), backlog }));
                 }
-                packet => receiving.backlog.on_packet(packet, self.observer)?,
+                packet => receiving.backlog.on_packet(packet, self.epoch, self.observer)?,
             },
         }
         Ok(None)
@@ -152,6 +154,9 @@ impl Sync {
             }
             &Packet::Snap { zxid } => {
                 check_keeps_committed(core, zxid)?;
+                if zxid.epoch() > self.epoch {
+                    return Err(Misbehaved::LaterEpoch { agreed: self.epoch, got: zxid });
+                }
                 Step::Replacing(Replacing { announced: zxid, source: Source::Stream, held: Vec::new() })
             }
             other => return Err(unexpected("DIFF, TRUNC or SNAP", other)),
@@ -196,12 +201,31 @@ impl Sync {
 
 /// A leader's history holds everything that is committed (paper, agreement). One that does not is no leader for us.
 fn check_keeps_committed(core: &Core, zxid: Zxid) -> Result<(), Misbehaved> {
-    if zxid < core.delivered { Err(Misbehaved::Uncommit { committed: core.delivered, got: zxid }) } else { Ok(()) }
+    if zxid < core.committed { Err(Misbehaved::Uncommit { committed: core.committed, got: zxid }) } else { Ok(()) }
+}
+
+impl Replacing {
+    /// What may come behind the history that is being put in place. Another history cannot: only one is on its way, and each stream
+    /// that ends is taken for the one that was announced.
+    fn hold(&mut self, packet: Packet) -> Result<(), Misbehaved> {
+        match packet {
+            Packet::Proposal { .. }
+            | Packet::Commit { .. }
+            | Packet::CommitAndActivate { .. }
+            | Packet::Inform { .. }
+            | Packet::InformAndActivate { .. }
+            | Packet::NewLeader { .. } => {
+                self.held.push(packet);
+                Ok(())
+            }
+            other => Err(unexpected("a proposal, a COMMIT or NEWLEADER behind the history that was announced", &other)),
+        }
+    }
 }
 
 impl Receiving {
     fn behind(last: Zxid, in_snapshot: Zxid) -> Receiving {
-        let backlog = Backlog { last, in_snapshot, proposals: VecDeque::new(), committed: 0 };
+        let backlog = Backlog { last, in_snapshot, repeated: Zxid::NONE, proposals: VecDeque::new(), committed: 0 };
         Receiving { backlog, acceptance: Acceptance::Before }
     }
 
@@ -216,23 +240,27 @@ impl Receiving {
 }
 
 impl Backlog {
-    fn on_packet(&mut self, packet: Packet, observer: bool) -> Result<(), Misbehaved> {
+    fn on_packet(&mut self, packet: Packet, epoch: Epoch, observer: bool) -> Result<(), Misbehaved> {
         match packet {
-            Packet::Proposal { zxid, txn } => self.on_proposal(zxid, txn),
+            Packet::Proposal { zxid, txn } => self.on_proposal(zxid, txn, epoch),
             Packet::Commit { zxid } | Packet::CommitAndActivate { zxid, .. } => self.on_commit(zxid),
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } if observer => {
-                self.on_proposal(zxid, txn)?;
+                self.on_proposal(zxid, txn, epoch)?;
                 self.on_commit(zxid)
             }
             other => Err(unexpected("a proposal, a COMMIT, NEWLEADER or UPTODATE, in their order", &other)),
         }
     }
 
-    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes) -> Result<(), Misbehaved> {
+    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes, epoch: Epoch) -> Result<(), Misbehaved> {
         if zxid <= self.in_snapshot {
             return Ok(());
         }
-        check_follows(zxid, self.last)?;
+        if repeats_zxid(zxid, &txn, self.last) {
+            self.repeated = zxid;
+            return Ok(());
+        }
+        check_follows(zxid, self.last, epoch)?;
         self.last = zxid;
         self.proposals.push_back((zxid, txn));
         Ok(())
@@ -244,6 +272,7 @@ impl Backlog {
         }
         match self.proposals.get(self.committed) {
             Some((oldest, _)) if *oldest == zxid => self.committed += 1,
+            _ if zxid == self.repeated => {}
             oldest => return Err(Misbehaved::CommitMismatch { oldest: oldest.map(|(z, _)| *z), got: zxid }),
         }
         Ok(())
@@ -253,6 +282,11 @@ impl Backlog {
     pub fn take_committed(&mut self) -> Vec<(Zxid, TxnBytes)> {
         let committed = std::mem::take(&mut self.committed);
         self.proposals.drain(..committed).collect()
+    }
+
+    /// The state before it came with a leader's snapshot.
+    pub fn is_behind_snapshot(&self) -> bool {
+        self.in_snapshot != Zxid::NONE
     }
 
     /// Everything, with how many are committed.

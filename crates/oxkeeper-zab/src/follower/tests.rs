@@ -1,10 +1,11 @@
 //! Transcripts of a follower and of an observer, phase by phase.
 
-use super::super::testing::{Bench, commit, durable, new_leader, proposal, txn, up_to_date, z};
-use crate::{Input, LinkId, Standing};
+use super::super::testing::{Bench, commit, durable, ensemble, error_txn, new_leader, proposal, txn, up_to_date, z};
+use crate::{Input, LinkId, Standing, ZabOptions};
+use oxkeeper_proto::election::PeerState;
 use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
-use oxkeeper_types::Epoch;
 use oxkeeper_types::persist::Persisted;
+use oxkeeper_types::{Epoch, ServerId};
 
 fn leader_info(epoch: i64) -> Packet {
     Packet::LeaderInfo { epoch: Epoch(epoch), protocol_version: LEARNER_PROTOCOL }
@@ -69,6 +70,17 @@ fn an_epoch_below_the_promise_ends_the_role() {
 }
 
 #[test]
+fn an_epoch_near_the_end_is_not_promised() {
+    for epoch in [0x7fff_ffff, 0x7fff_0000] {
+        let mut f = Bench::new(1, durable(3));
+        f.elect(3);
+        f.step(Input::LeaderConnected { link: LinkId(9) });
+        assert_over(&f.packet(9, leader_info(epoch)), "close to the last one there is");
+        assert_eq!(f.zab.report().accepted_epoch, Epoch(1));
+    }
+}
+
+#[test]
 fn a_leader_that_cannot_be_reached_ends_the_role() {
     let mut f = Bench::new(1, durable(3));
     f.elect(3);
@@ -116,6 +128,37 @@ fn a_snapshot_replaces_everything_and_holds_back_what_comes_behind_it() {
     assert_eq!(f.disk_once(), ["append 1.9", "proposed 1.9", "current 2"]);
     assert_eq!(f.disk(), ["9 ACK 2.0"]);
     assert_eq!(f.packet(9, up_to_date()), ["9 ACK 2.0", "commit 1.9", "following 3 true"]);
+}
+
+#[test]
+fn while_a_history_is_put_in_place_no_other_may_be_announced() {
+    let first = [Packet::Snap { zxid: z(1, 8) }, Packet::Trunc { zxid: z(1, 2) }];
+    let then = [Packet::Snap { zxid: z(1, 9) }, Packet::Trunc { zxid: z(1, 1) }, Packet::Diff { zxid: z(1, 8) }];
+    for announced in &first {
+        for (other, installing) in then.iter().flat_map(|other| [(other, false), (other, true)]) {
+            let mut f = Bench::discovered(1, 3);
+            f.packet(9, announced.clone());
+            if installing && matches!(announced, Packet::Snap { .. }) {
+                f.step(Input::SnapshotReceived { link: LinkId(9) });
+            }
+            assert_over(&f.packet(9, other.clone()), "behind the history that was announced");
+            // The stream behind it is nobody's.
+            assert!(f.step(Input::SnapshotReceived { link: LinkId(9) }).is_empty());
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_later_epoch_than_the_leader_s_is_taken() {
+    let mut f = Bench::discovered(1, 3);
+    assert_over(&f.packet(9, Packet::Snap { zxid: z(3, 1) }), "epochs through 2");
+    let mut f = Bench::discovered(1, 3);
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut f = Bench::following(1, 3);
+    assert_over(&f.packet(9, proposal(3, 1)), "epochs through 2");
+    let mut o = Bench::following(4, 3);
+    assert_over(&o.packet(9, Packet::Inform { zxid: z(3, 1), txn: txn() }), "epochs through 2");
 }
 
 #[test]
@@ -180,7 +223,7 @@ fn a_history_that_cannot_be_cut_stays_until_a_snapshot_takes_its_place() {
         // It votes with what it has,
         assert_eq!((f.zab.last_logged(), f.zab.report().election_round), (z(1, 5), round + 1));
         // and tells leaders that they can build upon none of it.
-        assert_eq!(meet_next_leader(&mut f, 3), ["9 ACKEPOCH 1 -1"]);
+        assert_eq!(meet_next_leader(&mut f, 3), ["9 ACKEPOCH 1 -1 kept 1.5"]);
         f.packet(9, Packet::Snap { zxid: z(2, 1) });
         assert_eq!(f.step(Input::SnapshotReceived { link: LinkId(9) }), ["install 2.1"]);
         f.closed(9);
@@ -243,17 +286,43 @@ fn newleader_of_another_epoch_and_uptodate_before_our_ack_end_the_role() {
     assert_over(&f.packet(9, up_to_date()), "got UPTODATE");
 }
 
+/// A follower of `leader` 3 that got this configuration with NEWLEADER.
+fn told_of_a_list(reconfig_enabled: bool, config: &str) -> Bench {
+    let options = ZabOptions { reconfig_enabled, ..ZabOptions::new(ServerId(1), ensemble()) };
+    let mut f = Bench::with(options, durable(3));
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    f.packet(9, leader_info(2));
+    f.disk();
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(config.into()) });
+    f
+}
+
 #[test]
 fn the_configuration_of_newleader_counts_from_then_on() {
     // QP044: version 0 of everybody becomes the first epoch's; a quorum is one of both.
-    let mut f = Bench::discovered(1, 3);
-    f.packet(9, Packet::Diff { zxid: z(1, 3) });
-    let mut named = super::super::testing::ensemble();
+    let mut named = ensemble();
     named.set_version(z(2, 0));
-    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(named.to_string()) });
+    let mut f = told_of_a_list(true, &named.to_string());
     assert_eq!(f.zab.report().voters.len(), 3);
     f.disk();
     assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!(f.zab.ensemble().version(), z(2, 0));
+}
+
+#[test]
+fn without_reconfiguration_the_list_of_a_leader_is_not_kept() {
+    // ZOOKEEPER-3814, 3829: this server's file lists three voters, the leader's list has another, and a version.
+    let larger = format!("{}\nserver.7=h7:1:2:participant", ensemble()).replace("version=0", "version=100000000");
+    let mut f = told_of_a_list(false, &larger);
+    let voters = f.zab.report().voters;
+    assert_eq!(voters, [1, 2, 3].map(ServerId).into());
+    f.disk();
+    assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!((f.zab.ensemble(), f.zab.report().voters), (&ensemble(), voters));
+    // With it, a quorum is one of both lists.
+    assert_eq!(told_of_a_list(true, &larger).zab.report().voters, [1, 2, 3, 7].map(ServerId).into());
 }
 
 // ---- phase 3, paper: ACK after the log, deliver on COMMIT
@@ -296,24 +365,73 @@ fn a_silent_leader_is_given_up() {
     assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
 }
 
+#[test]
+fn a_refused_write_under_the_zxid_before_is_passed_over_wherever_it_comes() {
+    // Leaders of 3.9.0 to 3.9.5: what they cannot read has no zxid of its own, and ⟨e, 0⟩ before their first.
+    let refusal = |epoch, counter| Packet::Proposal { zxid: z(epoch, counter), txn: error_txn() };
+    let mut f = Bench::discovered(1, 3);
+    let sent = [proposal(1, 4), commit(1, 4), refusal(1, 4), commit(1, 4), proposal(1, 5), commit(1, 5)];
+    for packet in [Packet::Diff { zxid: z(1, 5) }].into_iter().chain(sent) {
+        assert!(f.packet(9, packet).is_empty());
+    }
+    let lines = f.packet(9, new_leader(2));
+    assert_eq!(lines, ["append 1.4", "proposed 1.4", "append 1.5", "proposed 1.5", "current 2"]);
+    f.disk();
+    f.packet(9, up_to_date());
+    assert!(f.packet(9, refusal(2, 0)).is_empty());
+    assert_eq!(f.packet(9, proposal(2, 1)), ["append 2.1", "proposed 2.1"]);
+    assert!(f.packet(9, refusal(2, 1)).is_empty() && f.packet(9, refusal(2, 1)).is_empty());
+    assert_eq!(f.packet(9, commit(2, 1)), ["commit 2.1"]);
+    assert_eq!(f.packet(9, proposal(2, 2)), ["append 2.2", "proposed 2.2"]);
+    assert_eq!(f.disk(), ["9 ACK 2.1", "9 ACK 2.2"]);
+    // Anything else under the zxid before is no such write.
+    assert_over(&f.packet(9, proposal(2, 2)), "follows");
+    let mut o = Bench::following(4, 3);
+    let inform = |counter, txn| Packet::Inform { zxid: z(2, counter), txn };
+    assert_eq!(o.packet(9, inform(1, txn())), ["append 2.1", "proposed 2.1", "commit 2.1"]);
+    assert!(o.packet(9, inform(1, error_txn())).is_empty());
+    assert_eq!(o.packet(9, inform(2, txn())), ["append 2.2", "proposed 2.2", "commit 2.2"]);
+}
+
 // ---- observers
 
 #[test]
-fn an_observer_that_has_lost_its_leader_pauses_before_it_looks_for_another() {
-    // EL058: `observer.election.DelayMs`, 200 unless set. Who has just started does not pause, nor does a voter.
+fn observers_that_have_lost_their_leader_pause_each_for_a_time_of_its_own() {
+    // EL058: a random part of `observer.election.DelayMs`, 200 unless set. Who has just started does not pause, nor does a voter.
     let round = |bench: &Bench| bench.zab.report().election_round;
     assert_eq!(round(&Bench::new(4, durable(3))), 1);
-    let mut o = Bench::following(4, 3);
-    let before = round(&o);
-    assert_eq!(o.closed(9), ["looking"]);
-    o.pass(199);
-    assert_eq!((round(&o), o.zab.next_deadline()), (before, oxkeeper_types::Millis(o.now + 1)));
-    o.pass(1);
-    assert_eq!(round(&o), before + 1);
+    let mut pauses = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let options = ZabOptions { seed, ..ZabOptions::new(ServerId(4), ensemble()) };
+        let mut o = Bench::following_with(options, 3);
+        let before = round(&o);
+        assert_eq!(o.closed(9), ["looking"]);
+        let pause = if round(&o) > before { 0 } else { o.zab.next_deadline().0 - o.now };
+        assert!((0..200).contains(&pause), "{pause} ms");
+        if pause > 0 {
+            o.pass(pause - 1);
+            assert_eq!(round(&o), before, "after one less than {pause} ms");
+            o.pass(1);
+        }
+        assert_eq!(round(&o), before + 1);
+        pauses.insert(pause / 20);
+    }
+    assert!(pauses.len() >= 8, "fifty observers come back in {} of ten parts of the delay", pauses.len());
     let mut f = Bench::following(1, 3);
     let before = round(&f);
     f.closed(9);
     assert_eq!(round(&f), before + 1);
+}
+
+#[test]
+fn who_has_lost_its_leader_while_its_log_is_cut_no_longer_says_that_it_follows() {
+    let mut f = Bench::discovered(1, 5);
+    f.packet(9, Packet::Trunc { zxid: z(1, 3) });
+    assert_eq!(f.answers(2), [PeerState::Following]);
+    f.closed(9);
+    assert_eq!(f.answers(2), [], "it looks for nobody yet, and it follows nobody any more");
+    f.disk();
+    assert_eq!(f.answers(2), [PeerState::Looking]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use oxkeeper_types::{Epoch, Millis, Zxid};
 
 use crate::core::Core;
+use crate::epochs::EPOCH_MAX;
 use crate::output::Output;
 use crate::quorum::AckSet;
 
@@ -39,6 +40,11 @@ impl Discovery {
         }
     }
 
+    /// The last epoch was promised already: nobody can lead any more.
+    pub fn has_no_epoch(&self) -> bool {
+        matches!(self.step, Step::Gather { next, .. } if next > EPOCH_MAX)
+    }
+
     /// A learner has introduced itself, see [`Discovery::agree`].
     pub fn on_introduced(&mut self, id: oxkeeper_types::ServerId, observer: bool, accepted: Epoch) {
         if let Step::Gather { next, heard } = &mut self.step {
@@ -53,6 +59,7 @@ impl Discovery {
     pub fn agree(&mut self, core: &mut Core, now: Millis, out: &mut Vec<Output>) {
         if let Step::Gather { next, heard } = &self.step
             && heard.has_quorum()
+            && *next <= EPOCH_MAX
         {
             let epoch = *next;
             self.since = now;

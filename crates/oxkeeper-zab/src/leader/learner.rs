@@ -14,7 +14,8 @@ pub(super) struct Learner {
     /// When a packet came last, or the state began.
     pub heard: Millis,
     /// The log is on its disk through this, as it says. Acknowledgements come in the order of its log, so one stands for all
-    /// before it. ZooKeeper 3.8.0 sends them before the one of NEWLEADER; they count from then on.
+    /// before it. ZooKeeper 3.8 sends those of outstanding proposals before the one of NEWLEADER, and not again: they are kept
+    /// here, count from UPTODATE on ([`Learner::acked_as_voter`]), and are weighed at that moment.
     pub acked: Zxid,
     pub state: State,
 }

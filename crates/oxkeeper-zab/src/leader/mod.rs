@@ -56,7 +56,7 @@ impl Leader {
     /// A new leader takes all of its log for history: it is going to be committed with the epoch.
     pub fn begin(core: &mut Core, now: Millis, out: &mut Vec<Output>) -> Leader {
         let summary = (core.epochs.current(), core.history.last_logged());
-        core.history.commit(summary.1);
+        core.history.offer(summary.1);
         out.push(Output::Role(RoleChange::Preparing { epoch: None }));
         let mut discovery = Discovery::begin(core, now);
         discovery.agree(core, now, out);
@@ -183,8 +183,14 @@ impl Leader {
         let id = self.check_introduction(core, accepted, info)?;
         let is_member = core.election.ensemble().member(id).is_some();
         if is_member {
-            // What a stranger says could drive the epoch to its end.
+            let at_most = core.epochs.believable_max();
+            if accepted > at_most {
+                return Err(Misbehaved::EpochFar { at_most, got: accepted });
+            }
             core.promised_elsewhere = core.promised_elsewhere.max(accepted);
+        }
+        if matches!(&self.phase, Phase::Discovery(discovery) if discovery.has_no_epoch()) {
+            return Err(Misbehaved::EpochsUsedUp { accepted: core.epochs.accepted() });
         }
         if self.epoch().is_some_and(|epoch| accepted > epoch) && is_member {
             // It has promised a later epoch to a leader that came to nothing, so it may never follow this one. A member that
@@ -249,7 +255,7 @@ impl Leader {
         let learner = self.learners.get_mut(&link).expect("a packet comes from a guest or a learner");
         learner.heard = now;
         match (&mut learner.state, packet) {
-            (State::EpochSent, Packet::AckEpoch(ack)) => Ok(self.on_ack_epoch(core, now, link, *ack, out)),
+            (State::EpochSent, Packet::AckEpoch(ack)) => self.on_ack_epoch(core, now, link, *ack, out),
             (State::EpochSent, other) => Err(unexpected("ACKEPOCH", other)),
             (State::Syncing(_), Packet::Ack { zxid }) => self.on_sync_ack(core, now, link, *zxid, out),
             (State::Syncing(_), other) => Err(unexpected("ACK of NEWLEADER", other)),
@@ -265,7 +271,8 @@ impl Leader {
         }
     }
 
-    /// QP037. A second answer to the same epoch (-1) does not count, nor does one of a server that trusts no database.
+    /// QP037. A second answer to the same epoch (-1) does not count, nor does one of a server that knows of no history: it may
+    /// have lost one. Which history a voter has, and whether ours can be built upon it, are two facts.
     fn on_ack_epoch(
         &mut self,
         core: &mut Core,
@@ -273,23 +280,27 @@ impl Leader {
         link: LinkId,
         ack: AckEpoch,
         out: &mut Vec<Output>,
-    ) -> Verdict {
+    ) -> Result<Verdict, Misbehaved> {
+        if let Phase::Discovery(discovery) = &self.phase {
+            check_history(discovery.epoch().expect("LEADERINFO was sent in an epoch"), ack)?;
+        }
         let learner = self.learners.get_mut(&link).expect("a learner");
         learner.enter(State::EpochAcked { last: ack.last_zxid }, now);
         let (id, observer) = (learner.id, learner.observer);
         if let Phase::Discovery(discovery) = &mut self.phase
             && let Some(current) = ack.current_epoch.filter(|_| !observer && core.quorums().is_voter(id))
         {
-            if discovery::is_ahead((current, ack.last_zxid), self.summary) {
-                return Verdict::Over(LinkEnd::RoleOver);
+            let end = ack.end_of_history();
+            if discovery::is_ahead((current, end.unwrap_or(Zxid::NONE)), self.summary) {
+                return Ok(Verdict::Over(LinkEnd::RoleOver));
             }
-            if ack.last_zxid != Zxid::NONE {
+            if end.is_some() {
                 discovery.on_promise(id);
             }
         }
         self.advance(core, now, out);
         self.synchronise_waiting(core, now, out);
-        Verdict::Stay
+        Ok(Verdict::Stay)
     }
 
     /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009).
@@ -319,7 +330,14 @@ impl Leader {
                 }
                 self.advance(core, now, out);
             }
-            Phase::Broadcast(_) => self.send_up_to_date(link, now, out),
+            Phase::Broadcast(_) => {
+                self.send_up_to_date(link, now, out);
+                // From here on what it has acknowledged counts, and some of that may have come already. (Before the epoch is
+                // established nothing is proposed, so there is nothing to acknowledge.)
+                if let Verdict::Over(why) = self.commit_acked(core, out) {
+                    return Ok(Verdict::Over(why));
+                }
+            }
         }
         self.synchronise_waiting(core, now, out);
         Ok(Verdict::Stay)
@@ -385,8 +403,16 @@ impl Leader {
             core.epochs
         );
         assert!(last.epoch() <= epoch, "{last} was logged by a leader of epoch {epoch:?}");
-        assert_eq!(core.history.committed(), core.delivered, "committed and delivered");
+        assert_eq!(core.history.offered(), core.committed, "offered and committed");
     }
+}
+
+/// A server that promises an epoch for the first time has nothing of it, nor of a later one. Whoever says so cannot end the role with
+/// it.
+fn check_history(promised: Epoch, ack: AckEpoch) -> Result<(), Misbehaved> {
+    let Some(current) = ack.current_epoch else { return Ok(()) };
+    let newest = ack.end_of_history().map_or(current, |end| end.epoch().max(current));
+    if newest >= promised { Err(Misbehaved::HistoryAhead { promised, got: newest }) } else { Ok(()) }
 }
 
 /// The first configuration, version 0, gets the zxid of the first NEWLEADER for a version, so that it takes precedence over

@@ -41,7 +41,7 @@ fn a_voter_that_is_ahead_ends_the_role() {
     for (current, last, is_over) in [(1, z(1, 4), true), (2, z(1, 1), true), (1, z(1, 3), false)] {
         let mut l = Bench::new(1, durable(3));
         l.elect(1);
-        l.join(2, 2, 1);
+        l.join(2, 2, 2);
         l.disk();
         let lines = l.ack_epoch(2, Some(current), last);
         assert_eq!(lines.contains(&"looking".to_string()), is_over, "{current} {last}: {lines:?}");
@@ -64,12 +64,96 @@ fn a_second_answer_to_an_epoch_does_not_count_nor_does_an_observer() {
 }
 
 #[test]
+fn a_promise_with_a_wish_for_a_snapshot_counts_where_the_leader_knows_to_be_ahead() {
+    // Two of three are alive, and the history of one of them cannot be cut. (current epoch, end of what it has)
+    let rows = [
+        (1, Some(z(1, 3)), "agreed"),
+        (0, Some(z(1, 9)), "agreed"),
+        (1, Some(z(1, 4)), "over"),
+        (2, Some(z(1, 1)), "over"),
+        // It knows of no history, and may have had one: as one whose data directory was emptied.
+        (1, None, "waits"),
+        (0, None, "waits"),
+    ];
+    for (current, kept, outcome) in rows {
+        let mut l = Bench::new(1, durable(3));
+        l.elect(1);
+        l.join(2, 2, 2);
+        l.disk();
+        let lines = l.ack_epoch_for_snapshot(2, current, kept);
+        let expected: &[&str] = match outcome {
+            "agreed" => &["current 3", "preparing 3", "freeze for 2"],
+            "over" => &["close 2: RoleOver", "looking"],
+            _ => &[],
+        };
+        assert_eq!(lines, expected, "{current} {kept:?}");
+        if outcome == "agreed" {
+            // The promise is no acknowledgement of a history: that takes the snapshot and NEWLEADER.
+            assert!(l.disk().is_empty());
+            l.step(Input::ImageFrozen { link: LinkId(2), zxid: z(1, 3) });
+            assert!(!l.zab.report().is_established_leader());
+            l.ack(2, z(3, 0));
+            assert!(l.zab.report().is_established_leader());
+        }
+    }
+}
+
+#[test]
 fn a_member_that_has_promised_a_later_epoch_gets_one_it_may_follow() {
     let mut l = Bench::established(3);
     let lines = l.join(3, 3, 7);
     assert_eq!(lines, ["close 3: RoleOver", "close 2: RoleOver", "looking"]);
     l.elect(1);
     assert_eq!(l.join(2, 2, 2), ["accepted 8"]);
+}
+
+#[test]
+fn an_epoch_that_no_quorum_can_have_seen_costs_a_link_and_no_epoch() {
+    // A stranger in the name of server 3. Its last words would be the last epoch there is, or one that leads there soon.
+    for epoch in [0x7fff_ffff, 0x7fff_fffe, 0x7fff_0000, 2000] {
+        let mut l = Bench::established(3);
+        let lines = l.join(3, 3, epoch);
+        assert!(lines[0].starts_with("close 3: Misbehaved") && lines[0].contains("epoch 1002 at most"), "{lines:?}");
+        assert_eq!(lines.len(), 1, "the leader leads on");
+        // Nor does it count in the next discovery, or come into it.
+        l.closed(2);
+        l.elect(1);
+        assert!(l.join(3, 3, epoch)[0].starts_with("close 3: Misbehaved"));
+        assert_eq!(l.join(2, 2, 2), ["accepted 3"]);
+    }
+    // Said again and again it leads nowhere without an election.
+    let mut l = Bench::new(1, durable(3));
+    l.elect(1);
+    for link in 10..20 {
+        l.join(link, 4, 1001);
+        assert!(l.join(20 + link, 4, 1002)[0].contains("epoch 1001 at most"));
+    }
+    assert_eq!(l.join(2, 2, 1), ["accepted 1002"]);
+}
+
+#[test]
+fn a_history_of_an_epoch_that_is_promised_just_now_costs_a_link() {
+    for (current, last) in [(2, z(1, 3)), (0x7fff_ffff, z(1, 3)), (1, z(2, 1)), (1, Zxid(i64::MAX))] {
+        let mut l = Bench::new(1, durable(3));
+        l.elect(1);
+        l.join(2, 2, 1);
+        l.join(3, 3, 1);
+        l.disk();
+        let lines = l.ack_epoch(3, Some(current), last);
+        assert!(lines[0].starts_with("close 3: Misbehaved") && lines[0].contains("from before epoch 2"), "{lines:?}");
+        assert_eq!(lines.len(), 1);
+        assert_eq!(l.ack_epoch(2, Some(1), z(1, 3))[..2], ["current 2", "preparing 2"]);
+    }
+}
+
+#[test]
+fn a_server_that_has_promised_the_last_epoch_says_that_none_is_left() {
+    let mut found = durable(3);
+    found.accepted_epoch = Epoch(0x7fff_ffff);
+    let mut l = Bench::new(1, found);
+    l.elect(1);
+    let lines = l.join(2, 2, 1);
+    assert!(lines[0].contains("the last one there is"), "{lines:?}");
 }
 
 #[test]
@@ -234,9 +318,43 @@ fn a_follower_of_3_8_may_acknowledge_proposals_before_newleader() {
     assert_eq!(lines, ["3 DIFF 1.3", "3 PROPOSAL 2.1", "3 NEWLEADER 2"]);
     l.disk();
     assert!(l.ack(3, z(2, 1)).is_empty(), "no vote of a server that has not accepted the epoch");
-    assert_eq!(l.ack(3, z(2, 0)), ["3 UPTODATE"]);
-    let lines = l.ack(3, z(2, 1));
-    assert_eq!(lines, ["2 COMMIT 2.1", "3 COMMIT 2.1", "commit 2.1"]);
+    // It is said once.
+    assert_eq!(l.ack(3, z(2, 0)), ["3 UPTODATE", "2 COMMIT 2.1", "3 COMMIT 2.1", "commit 2.1"]);
+}
+
+#[test]
+fn an_acknowledgement_from_before_newleader_confirms_leadership_like_a_later_one() {
+    // Of five, so that neither a commit nor the first follower's answer is enough.
+    let five: Vec<(String, String)> = (1..=5).map(|id| (format!("server.{id}"), format!("h{id}:1:2"))).collect();
+    let five = five.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    let five = Ensemble::from_entries(five, MemberRules::default()).expect("five");
+    let voter = |id: i64| Packet::FollowerInfo {
+        accepted_epoch: Epoch(1),
+        info: LearnerInfo { server: Some(ServerId(id)), protocol_version: 0x1_0000, config_version: Zxid::ZERO },
+    };
+    let mut l = Bench::with(ZabOptions::new(ServerId(1), five), durable(3));
+    l.elect(1);
+    let join = |l: &mut Bench, id: u64| {
+        l.step(Input::LearnerConnected { link: LinkId(id) });
+        l.packet(id, voter(id as i64));
+    };
+    join(&mut l, 2);
+    join(&mut l, 3);
+    l.disk();
+    for id in [2, 3] {
+        l.ack_epoch(id, Some(1), z(1, 3));
+    }
+    l.disk();
+    for id in [2, 3] {
+        l.ack(id, z(2, 0));
+    }
+    l.step(Input::ConfirmLeadership);
+    l.propose();
+    l.pong(2);
+    join(&mut l, 4);
+    l.ack_epoch(4, Some(1), z(1, 3));
+    l.ack(4, z(2, 1));
+    assert_eq!(l.ack(4, z(2, 0)), ["4 UPTODATE", "confirmed 1"]);
 }
 
 #[test]
@@ -359,22 +477,39 @@ fn observers_wait_for_a_place_and_voters_do_not() {
     assert_eq!(l.ack(4, z(2, 0)), ["4 UPTODATE", "5 DIFF 1.3", "5 NEWLEADER 2"]);
 }
 
-#[test]
-fn the_first_configuration_is_named_after_the_first_epoch() {
-    // QP044, ZOOKEEPER-1783
-    let mut l = Bench::new(1, durable(0));
+/// The configuration in the NEWLEADER of a leader in epoch 1.
+fn newleader_config(options: ZabOptions) -> String {
+    let mut l = Bench::with(options, durable(0));
     l.elect(1);
     l.join(2, 2, 0);
     l.disk();
     let mut out = Vec::new();
-    let ack = oxkeeper_proto::quorum::AckEpoch { current_epoch: Some(Epoch(0)), last_zxid: Zxid::ZERO };
+    let ack = oxkeeper_proto::quorum::AckEpoch { current_epoch: Some(Epoch(0)), last_zxid: Zxid::ZERO, kept: None };
     let input = Input::Packet { link: LinkId(2), packet: Packet::AckEpoch(ack) };
     l.zab.step(Millis(l.now), input, &mut out);
     let config = out.iter().find_map(|output| match output {
         crate::Output::Send { packet: Packet::NewLeader { config, .. }, .. } => config.clone(),
         _ => None,
     });
-    assert!(config.expect("NEWLEADER has one").ends_with("version=100000000"));
+    config.expect("NEWLEADER has one")
+}
+
+#[test]
+fn the_first_configuration_is_named_after_the_first_epoch() {
+    // QP044, ZOOKEEPER-1783
+    let options = ZabOptions { reconfig_enabled: true, ..ZabOptions::new(ServerId(1), ensemble()) };
+    assert!(newleader_config(options).ends_with("version=100000000"));
+}
+
+#[test]
+fn without_reconfiguration_newleader_carries_the_list_as_the_files_have_it() {
+    // ZOOKEEPER-3829, 3842: no version is made up, and a list that was proposed before the last stop does not count.
+    let mut options = ZabOptions::new(ServerId(1), ensemble());
+    assert_eq!(newleader_config(options.clone()), ensemble().to_string());
+    let mut proposed = ensemble();
+    proposed.set_version(z(9, 0));
+    options.last_seen = Some(proposed);
+    assert_eq!(newleader_config(options), ensemble().to_string());
 }
 
 // ---- phase 3

@@ -8,7 +8,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
 use crate::core::Core;
-use crate::follower::SyncedHistory;
+use crate::follower::{SyncedHistory, check_follows, repeats_zxid};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
 use crate::output::Output;
@@ -45,9 +45,10 @@ impl Inform {
         match packet {
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } => {
                 let last = core.history.last_logged();
-                if !zxid.follows(last) || zxid.counter() == 0 {
-                    return Err(Misbehaved::Gap { last, got: zxid });
+                if repeats_zxid(zxid, &txn, last) {
+                    return Ok(());
                 }
+                check_follows(zxid, last, self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 core.deliver(zxid, out);
                 Ok(())
@@ -58,8 +59,8 @@ impl Inform {
 
     pub fn invariants(&self, core: &Core) {
         assert_eq!(
-            core.delivered,
-            Zxid::max(core.delivered, core.history.last_logged()),
+            core.committed,
+            Zxid::max(core.committed, core.history.last_logged()),
             "an observer holds back nothing"
         );
     }

@@ -141,7 +141,7 @@ impl Link {
         link.send(&follower_info(server));
         let Packet::LeaderInfo { epoch, .. } = link.expect("LEADERINFO") else { unreachable!() };
         // As one that has promised it before: it does not count for a quorum.
-        link.send(&Packet::AckEpoch(AckEpoch { current_epoch: None, last_zxid }));
+        link.send(&Packet::AckEpoch(AckEpoch { current_epoch: None, last_zxid, kept: None }));
         (link, epoch)
     }
     /// What a leader sends up to NEWLEADER, the raw stream of a snapshot left out.

@@ -67,6 +67,21 @@ fn a_later_round_is_joined_with_the_better_of_its_vote_and_our_own() {
 }
 
 #[test]
+fn a_round_that_nobody_can_have_reached_is_not_joined() {
+    let mut one = One::of(1, members(3, 3, ""));
+    one.told();
+    for (round, epoch) in [(i64::MAX, 9), ((1 << 62) + 1, 9), (1, i64::MAX), (1, 1 << 31)] {
+        assert_eq!(one.hear(3, note(Looking, 3, zxid(9, 9), round, epoch)), None);
+    }
+    assert_eq!((one.told(), one.election.round()), ((vec![], None), 1));
+    // Nor does one in our name end us.
+    assert_eq!(one.hear(1, note(Looking, 3, zxid(9, 9), 1, 9)), None);
+    one.hear(3, note(Looking, 3, zxid(1, 5), 1 << 62, 1));
+    one.look(zxid(1, 5), 1);
+    assert_eq!(one.election.round(), (1 << 62) + 1, "and one is left behind the last that is joined");
+}
+
+#[test]
 fn an_earlier_round_is_answered_and_not_counted() {
     let mut one = One::of(1, members(3, 3, ""));
     one.hear(2, note(Looking, 1, zxid(1, 5), 7, 1));
@@ -295,6 +310,12 @@ fn an_observer_that_a_newer_configuration_makes_a_voter_proposes_itself() {
 fn while_a_newer_configuration_is_pending_a_quorum_of_both_is_needed() {
     let mut options = ZabOptions::new(ServerId(3), members(3, 3, ""));
     options.last_seen = Some(members(5, 5, "version=1"));
+    assert_eq!(
+        One::new(options.clone(), zxid(1, 5), 1).told().0,
+        [1, 2],
+        "without reconfiguration there is no pending one"
+    );
+    options.reconfig_enabled = true;
     let mut one = One::new(options, zxid(1, 5), 1);
     assert_eq!(one.told().0, [1, 2, 4, 5]);
     for peer in [4, 5] {
