@@ -101,7 +101,7 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
     let mut program = generate(seed, requests);
     // Two connections, then perhaps the quota.
     let mut set_up = program.steps.drain(..2 + QUOTA_NODES.len()).collect::<Vec<_>>();
-    program.steps.retain(|step| !rewrites_quota(step) && !repeats_zxid(step));
+    program.steps.retain(|step| !rewrites_quota(step));
     set_up.append(&mut program.steps);
     program.steps = set_up;
     let mut rng = Rng::fork(seed, 1);
@@ -116,11 +116,6 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
 /// Whether a step creates, changes or deletes a node of a quota.
 fn rewrites_quota(step: &Step) -> bool {
     step.requests().iter().any(|request| request.writes_below(path::QUOTA))
-}
-
-/// Whether the reference logs two transactions with one zxid.
-fn repeats_zxid(step: &Step) -> bool {
-    step.requests().iter().any(malformed::takes_no_zxid)
 }
 
 struct Generator {

@@ -272,3 +272,6 @@ fn files(config: &Config, seed: u64) -> FileOptions {
         purge_interval: storage.purge_interval_ms.map(Duration::from_millis),
     }
 }
+
+#[cfg(test)]
+mod tests;
