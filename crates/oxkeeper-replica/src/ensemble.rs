@@ -178,6 +178,7 @@ impl Replica {
             Output::Persist(request) => out.persist.push(request),
             Output::Proposed { zxid, txn } => self.on_proposed(zxid, &txn, out),
             Output::Commit { through } => {
+                self.flight.asked_by(through).for_each(|link| out.hears_last(link));
                 self.flight.commit_through(through);
                 self.send_syncs(through, out);
             }

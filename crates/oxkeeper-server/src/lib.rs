@@ -37,6 +37,7 @@ pub mod peer;
 pub mod rate_log;
 pub mod recovery;
 pub mod report;
+pub mod rounds;
 pub mod run;
 pub mod seed;
 pub mod serving;

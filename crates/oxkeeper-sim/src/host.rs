@@ -4,7 +4,7 @@
 //! is `dispatch`; when things happen is `world`.
 
 use crate::museum::Bug;
-use crate::network::{ConnKey, Side};
+use crate::network::{ConnKey, Message, Side};
 use crate::port::Port;
 use crate::random::Random;
 use crate::swarm::RunOptions;
@@ -192,6 +192,8 @@ pub struct Running {
     /// Connections that may be able to go on with their requests.
     pub to_pump: Vec<ConnId>,
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
+    /// What the link with the leader has brought, and its reader has not read.
+    pub unread: VecDeque<(LinkId, Message)>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
     /// Received and not asked for yet.
@@ -338,6 +340,7 @@ impl Host {
             ports: BTreeMap::new(),
             to_pump: Vec::new(),
             links: BTreeMap::new(),
+            unread: VecDeque::new(),
             snaps: BTreeMap::new(),
             received: None,
             election: BTreeMap::new(),

@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub disk_faults: bool,
     pub network_faults: bool,
     pub crashes: bool,
+    /// Learners are late in reading what their leader's link has brought.
+    pub late_readers: bool,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
     pub early: bool,
     /// A bug put in on purpose.
@@ -74,6 +76,7 @@ impl RunOptions {
             disk_faults: r.chance(50),
             network_faults: r.chance(80),
             crashes: r.chance(85),
+            late_readers: r.chance(25),
             early: false,
             planted: None,
         }
@@ -151,6 +154,7 @@ impl fmt::Display for RunOptions {
             (self.disk_faults, "disks"),
             (self.network_faults, "network"),
             (self.crashes, "crashes"),
+            (self.late_readers, "late"),
         ] {
             if on {
                 write!(f, " +{name}")?;

@@ -62,7 +62,9 @@ impl Forwarding {
         let ours = match waiting.front() {
             Some(Origin::Client { xid, .. }) => !is_creation && xid.0 == entry.header.cxid,
             Some(Origin::Handshake { .. }) => is_creation,
-            Some(Origin::Elsewhere) | None => unreachable!("a session that waits for nothing has no queue"),
+            Some(Origin::Elsewhere | Origin::Learner(_)) | None => {
+                unreachable!("a session that waits for nothing has no queue")
+            }
         };
         if !ours {
             return Origin::Elsewhere;

@@ -61,6 +61,8 @@ pub struct Cluster {
     /// Both ends: link of one server to (other server, its link).
     links: BTreeMap<LinkId, (i64, LinkId)>,
     owners: BTreeMap<LinkId, i64>,
+    /// Whom COMMITs went to, in the order in which they left.
+    pub told: Vec<i64>,
     next_id: u64,
     pub now: Now,
     /// What went over links, in order: from, to, and the packet.
@@ -90,6 +92,7 @@ impl Cluster {
             events: VecDeque::new(),
             links: BTreeMap::new(),
             owners: BTreeMap::new(),
+            told: Vec::new(),
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
             sent: Vec::new(),
@@ -252,7 +255,7 @@ impl Cluster {
         }
     }
 
-    fn dispatch(&mut self, id: i64, out: Outputs) {
+    fn dispatch(&mut self, id: i64, mut out: Outputs) {
         let server = self.servers.get_mut(&id).expect("it runs");
         for delivery in &out.deliveries {
             if let Some(conn) = server.conns.get_mut(&delivery.conn) {
@@ -287,6 +290,8 @@ impl Cluster {
         for control in out.controls {
             self.control(id, control);
         }
+        // As the edge does it.
+        out.peers.sort_by_key(|peer| matches!(peer, PeerOutput::Send { link, .. } if out.last.contains(link)));
         for peer in out.peers {
             self.peer(id, peer);
         }
@@ -338,6 +343,9 @@ impl Cluster {
             PeerOutput::Send { link, packet } => {
                 if let Some((other, there)) = self.links.get(&link) {
                     self.sent.push((id, *other, packet.clone()));
+                    if matches!(packet, Packet::Commit { .. } | Packet::Inform { .. }) {
+                        self.told.push(*other);
+                    }
                     let input = Input::Peer(ZabInput::Packet { link: *there, packet });
                     self.events.push_back((*other, Event::Input(input)));
                 }
