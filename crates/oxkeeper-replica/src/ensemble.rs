@@ -311,7 +311,7 @@ impl Replica {
                 ensemble.config_told = config.version();
                 out.members = Some(Box::new(config.clone()));
             }
-            state.tree.write_config(&config.to_string(), config.version(), now.wall);
+            state.tree.set_config(config.to_string().as_bytes(), config.version(), now.wall);
         }
     }
 

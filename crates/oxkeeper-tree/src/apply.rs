@@ -272,16 +272,6 @@ impl Tree {
         Ok(id)
     }
 
-    /// Puts the ensemble's configuration into its node, outside of any transaction (reference
-    /// `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is made.
-    pub fn write_config(&mut self, text: &str, version: Zxid, wall: Millis) {
-        if self.lookup(path::CONFIG).is_none() {
-            self.insert_config_node();
-        }
-        let id = self.lookup(path::CONFIG).expect("it was made");
-        self.write_data(id, path::CONFIG, Some(text.as_bytes()), None, -1, version, wall.0);
-    }
-
     #[allow(clippy::too_many_arguments)]
     fn write_data(
         &mut self,
@@ -343,10 +333,15 @@ impl Tree {
         stale
     }
 
-    /// Fills the config node at start, without a transaction: its data version shows -1, its mzxid the version of the
-    /// configuration (reference `ZKDatabase.initConfigInZKDatabase`). Makes the node where an old snapshot lacks it.
+    /// Fills the config node, without a transaction: its data version shows -1, its mzxid the version of the
+    /// configuration (reference `ZKDatabase.initConfigInZKDatabase`). Makes the node where it is missing, as in trees from before 3.5. In a
+    /// tree without `/zookeeper` there is no place for it: no client can delete that, but a leader's transaction can, and a snapshot may
+    /// be without it.
     pub fn set_config(&mut self, text: &[u8], config_version: Zxid, now: Millis) {
         let path = oxkeeper_types::path::CONFIG;
+        if self.lookup(oxkeeper_types::path::SYSTEM).is_none() {
+            return;
+        }
         if self.lookup(path).is_none() {
             self.insert_config_node();
         }
