@@ -4,10 +4,11 @@
 use crate::host::{Running, Work};
 use crate::museum::Bug;
 use crate::network::Message;
+use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
-use crate::world::{Crash, World};
-use oxkeeper_proto::quorum::Packet;
+use crate::world::{Crash, ServerEvent, World};
+use oxkeeper_proto::quorum::{AckEpoch, Packet};
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
 use oxkeeper_storage::fault_disk::Loss;
@@ -257,6 +258,12 @@ impl World {
             (Packet::Proposal { zxid, txn }, Some(Bug::CloseAltered)) => {
                 return Some(Packet::Proposal { zxid: *zxid, txn: Bug::alter_close(txn) });
             }
+            (Packet::Proposal { zxid, txn }, Some(Bug::CounterRollsOver)) if zxid.counter() >= 0xffff_fffe => {
+                return Some(Packet::Proposal { zxid: Zxid(zxid.0 + 2), txn: txn.clone() });
+            }
+            (Packet::AckEpoch(ack), Some(Bug::WishIsNoPromise)) => {
+                return Some(Packet::AckEpoch(AckEpoch { kept: None, ..*ack }));
+            }
             (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
             (Packet::Snap { zxid }, Some(Bug::DiffForSnapshot)) => return Some(Packet::Diff { zxid: *zxid }),
             (Packet::Ack { zxid }, Some(Bug::AckTooFar)) if zxid.counter() > 0 => {
@@ -271,6 +278,18 @@ impl World {
     }
 
     fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        let old = self.hosts[h].running.as_mut().and_then(|running| running.old_learner.as_mut());
+        let sent = match old.filter(|(of, _)| *of == link) {
+            Some((_, old)) => old.sends(packet),
+            None => Sent::All(vec![packet]),
+        };
+        match sent {
+            Sent::All(packets) => packets.into_iter().for_each(|packet| self.send_packet_now(h, link, packet)),
+            Sent::UpToDateNow => self.server_after(1, h, ServerEvent::OldUpToDate { link }),
+        }
+    }
+
+    fn send_packet_now(&mut self, h: usize, link: LinkId, packet: Packet) {
         let Some(packet) = self.spoiled(packet) else { return };
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);

@@ -5,6 +5,7 @@
 
 use crate::museum::Bug;
 use crate::network::{ConnKey, Side};
+use crate::old_learner::OldLearner;
 use crate::port::Port;
 use crate::random::Random;
 use crate::swarm::RunOptions;
@@ -13,9 +14,10 @@ use bytes::Bytes;
 use oxkeeper_proto::election::Notification;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Input, Now, Options, Outputs, Replica, State, WatchTable};
+use oxkeeper_storage::epoch_file::write_epoch;
 use oxkeeper_storage::fault_disk::FaultDisk;
 use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
-use oxkeeper_storage::names::list_snapshots;
+use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, list_snapshots};
 use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_snapshot};
 use oxkeeper_storage::{Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
 use oxkeeper_tree::{ImageId, ImageLoader, Tree, TreeOptions};
@@ -108,6 +110,10 @@ pub struct Host {
     pub silent: Vec<(ConnKey, Side)>,
     /// Nobody can dial it.
     pub misaddressed: bool,
+    /// It does not start.
+    pub dead: bool,
+    /// Its log cannot be read for learners: what they would need was purged.
+    pub purged: bool,
 }
 
 /// What waits for the disk, in order.
@@ -192,6 +198,10 @@ pub struct Running {
     /// Connections that may be able to go on with their requests.
     pub to_pump: Vec<ConnId>,
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
+    /// The link to a leader, of a learner as release 3.8 has it.
+    pub old_learner: Option<(LinkId, OldLearner)>,
+    /// ACKs that came over each link of a leader, whatever became of them.
+    pub acks: BTreeMap<LinkId, Zxid>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
     /// Received and not asked for yet.
@@ -223,6 +233,8 @@ impl Running {
     /// The link is gone: its place, and what came over it and is not in force.
     pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
         self.snaps.remove(&link);
+        self.acks.remove(&link);
+        self.old_learner.take_if(|(of, _)| *of == link);
         self.received.take_if(|received| received.link == link);
         self.links.remove(&link)
     }
@@ -247,8 +259,13 @@ impl Host {
             disk_full: false,
             silent: Vec::new(),
             misaddressed: false,
+            dead: false,
+            purged: false,
         };
         host.replace_disk(FaultDisk::new());
+        if let Some(zxid) = options.begins_at() {
+            host.begin_at(options, zxid);
+        }
         host
     }
 
@@ -257,6 +274,22 @@ impl Host {
         disk.create_dir_all(Path::new("/data")).expect("an empty disk takes a directory");
         self.disk = disk;
         self.disk_full = false;
+    }
+
+    /// The machine of an ensemble whose counter is almost used up: epoch 1 and a snapshot without a node of anybody.
+    fn begin_at(&mut self, options: &RunOptions, zxid: Zxid) {
+        let disk = self.shared_disk();
+        disk.create_dir_all(&self.dirs.snapshots).expect("a fresh disk takes a directory");
+        let mut tree = Tree::new(tree_options(options));
+        tree.set_last_processed(zxid);
+        let image = tree.freeze();
+        let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
+        let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
+        let written = write_snapshot(disk, &self.dirs, zxid, &snapshot_options(), digest, &mut next);
+        written.expect("a fresh disk takes a snapshot");
+        for name in [ACCEPTED_EPOCH, CURRENT_EPOCH] {
+            write_epoch(&self.disk, &self.dirs.snapshots, name, zxid.epoch()).expect("a fresh disk takes an epoch");
+        }
     }
 
     fn shared_disk(&self) -> Arc<dyn Disk> {
@@ -338,6 +371,8 @@ impl Host {
             ports: BTreeMap::new(),
             to_pump: Vec::new(),
             links: BTreeMap::new(),
+            old_learner: None,
+            acks: BTreeMap::new(),
             snaps: BTreeMap::new(),
             received: None,
             election: BTreeMap::new(),
@@ -445,6 +480,9 @@ impl Host {
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
     pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        if self.purged {
+            return None;
+        }
         let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let begins = after == Zxid::ZERO && first == Zxid::new(Epoch(1), 1);

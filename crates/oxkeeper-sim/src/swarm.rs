@@ -2,8 +2,8 @@
 
 use crate::museum::Bug;
 use crate::random::Random;
-use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
+use oxkeeper_types::{Epoch, ServerId, Zxid};
 use std::fmt;
 
 /// Everything that decides a run beside the seed's random streams. Printed in front of every result.
@@ -38,6 +38,10 @@ pub struct RunOptions {
     pub disk_faults: bool,
     pub network_faults: bool,
     pub crashes: bool,
+    /// Learners acknowledge as release 3.8 of the reference does.
+    pub old_learners: bool,
+    /// The ensemble begins with so many transactions left in its epoch.
+    pub counter_left: Option<u32>,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
     pub early: bool,
     /// A bug put in on purpose.
@@ -46,6 +50,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     pub fn of_seed(seed: u64) -> RunOptions {
+        let later = &mut Random::new(seed, "later options");
         let r = &mut Random::new(seed, "options");
         let voters = *r.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
         let quiet = r.chance(5);
@@ -74,9 +79,17 @@ impl RunOptions {
             disk_faults: r.chance(50),
             network_faults: r.chance(80),
             crashes: r.chance(85),
+            old_learners: later.chance(30),
+            counter_left: later.chance(15).then(|| later.between(20, 400) as u32),
             early: false,
             planted: None,
         }
+    }
+
+    /// Where the history begins that all members are given, if they are not empty.
+    pub fn begins_at(&self) -> Option<Zxid> {
+        let left = self.counter_left.filter(|_| !self.early && self.servers() > 1)?;
+        Some(Zxid::new(Epoch(1), 0xffff_fffe - left))
     }
 
     pub fn servers(&self) -> usize {
@@ -155,6 +168,12 @@ impl fmt::Display for RunOptions {
             if on {
                 write!(f, " +{name}")?;
             }
+        }
+        if self.old_learners && !self.early {
+            write!(f, " +old learners")?;
+        }
+        if let Some(zxid) = self.begins_at() {
+            write!(f, " begins at {zxid}")?;
         }
         if let Some(bug) = self.planted {
             write!(f, " planted {}", bug.name())?;

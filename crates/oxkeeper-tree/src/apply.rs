@@ -8,7 +8,7 @@ use crate::node::{Extension, NodeId};
 use crate::tree::{NewNode, Tree};
 use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
 use oxkeeper_types::node::{CONTAINER_OWNER, TTL_MS_MAX};
-use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid, path};
+use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid};
 
 /// What goes along while one transaction is applied.
 pub(crate) struct Context<'a> {

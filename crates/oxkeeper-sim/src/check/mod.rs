@@ -96,10 +96,14 @@ pub struct Counts {
 
 impl Checks {
     pub fn new(options: &RunOptions) -> Checks {
+        let mut model = Model::new();
+        if let Some(zxid) = options.begins_at() {
+            model.begins_at(zxid);
+        }
         Checks {
             now: 0,
             violation: None,
-            model: Model::new(),
+            model,
             committed: BTreeMap::new(),
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),
