@@ -16,6 +16,7 @@ const ORACLE_SOURCES: &str = "crates/oxkeeper-compat/src";
 const STAGES: &[(&str, &[&str])] = &[
     ("ensemble/faults.rs", &["torment"]),
     ("ensemble/load.rs", &["agree"]),
+    ("ensemble/members.rs", &["changes", "check_list"]),
     ("ensemble/mixed.rs", &["legs", "come_back", "lose_a_tail"]),
     ("ensemble/rolling.rs", &["run"]),
     ("ensemble/tour.rs", &["creates", "changes", "multi", "refusals", "watches", "moved_session"]),

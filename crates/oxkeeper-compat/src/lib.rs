@@ -1,7 +1,7 @@
 //! The oracle: random programs of requests run in lockstep on the reference server and on a candidate, and every byte
 //! that comes back is compared (after what may differ, times and session ids, has been given neutral names).
 //!
-//! A [`program::Program`] is generated from a seed; [`lockstep`] plays it on two [`servers`]; [`normalise`] turns replies
+//! A [`step::Program`] is drawn ([`program`]) from a seed; [`lockstep`] plays it on two [`servers`]; [`normalise`] turns replies
 //! into comparable text; [`shrink`] makes a failing program small; [`report`] shows it. [`departures`] lists where
 //! Oxkeeper differs on purpose: programs stay away from those, and each has its own check. [`four_letter`] compares the
 //! shape of the administrative words. [`golden`] records bytes of the reference for tests that need no Java.
@@ -23,13 +23,16 @@ pub mod golden;
 pub mod history;
 pub mod ledger;
 pub mod lockstep;
+pub mod malformed;
 pub mod normalise;
+pub mod player;
 pub mod program;
 pub mod report;
 pub mod requests;
 pub mod rng;
 pub mod servers;
 pub mod shrink;
+pub mod step;
 pub mod universe;
 pub mod wire;
 pub mod writers;

@@ -2,9 +2,11 @@
 //! a time. It avoids what is listed in [`crate::departures`]; must not know what servers answer.
 
 use crate::departures;
+use crate::malformed;
 use crate::requests::{AclArg, Data, Part, Request};
 use crate::rng::Rng;
 use crate::servers::ServerConfig;
+use crate::step::{Identity, Program, Step};
 use crate::universe::{self, Theme};
 use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::{OpCode, Zxid, path};
@@ -14,53 +16,6 @@ const SLOTS: usize = 4;
 
 /// Bytes: a longer request might be too long for the server, which would close the connection.
 const BURST_REQUEST_BYTES_MAX: usize = 500_000;
-
-/// Whose session a connection asks for. The number is the program's name for it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Identity {
-    New(u32),
-    Resume { of: u32, right_password: bool },
-}
-
-/// One thing to do. Everything that comes back is collected before the next.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Connects `slot`; a connection that was there is dropped first.
-    Open { slot: usize, identity: Identity, timeout_ms: i32, read_only: Option<bool>, zxid_ahead: bool },
-    /// Closes the socket; the session lives on.
-    Drop { slot: usize },
-    /// `xid` `None` is the connection's next number.
-    Request { slot: usize, xid: Option<i32>, request: Request },
-    /// Several requests in one piece, as a client that does not wait.
-    Burst { slot: usize, requests: Vec<Request> },
-    /// A frame that is no request.
-    Bytes { slot: usize, bytes: Vec<u8> },
-    /// Waits until the server's reaper has taken the node.
-    AwaitGone { slot: usize, path: String },
-    /// Stops both servers as a crash would and starts them again; with `swap`, each on the files of the other.
-    Restart { swap: bool },
-    /// Reads the whole tree.
-    Dump,
-}
-
-impl Step {
-    /// Whether this closes a session, with all its ephemeral nodes.
-    pub fn deletes_ephemerals(&self) -> bool {
-        let closes = |r: &Request| r.number() == OpCode::CloseSession.number();
-        match self {
-            Step::Request { request, .. } => closes(request),
-            Step::Burst { requests, .. } => requests.iter().any(closes),
-            _ => false,
-        }
-    }
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Program {
-    pub seed: u64,
-    pub config: ServerConfig,
-    pub steps: Vec<Step>,
-}
 
 /// Kinds of requests, with how often each comes in an ordinary program.
 const KINDS: &[(Kind, u32)] = &[
@@ -77,7 +32,7 @@ const KINDS: &[(Kind, u32)] = &[
     (Kind::SetWatches, 3),
     (Kind::Auth, 3),
     (Kind::Rare, 3),
-    (Kind::Malformed, 2),
+    (Kind::Malformed, 4),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +101,7 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
     let mut program = generate(seed, requests);
     // Two connections, then perhaps the quota.
     let mut set_up = program.steps.drain(..2 + QUOTA_NODES.len()).collect::<Vec<_>>();
-    program.steps.retain(|step| !rewrites_quota(step));
+    program.steps.retain(|step| !rewrites_quota(step) && !repeats_zxid(step));
     set_up.append(&mut program.steps);
     program.steps = set_up;
     let mut rng = Rng::fork(seed, 1);
@@ -160,11 +115,12 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
 
 /// Whether a step creates, changes or deletes a node of a quota.
 fn rewrites_quota(step: &Step) -> bool {
-    match step {
-        Step::Request { request, .. } => request.writes_below(path::QUOTA),
-        Step::Burst { requests, .. } => requests.iter().any(|request| request.writes_below(path::QUOTA)),
-        _ => false,
-    }
+    step.requests().iter().any(|request| request.writes_below(path::QUOTA))
+}
+
+/// Whether the reference logs two transactions with one zxid.
+fn repeats_zxid(step: &Step) -> bool {
+    step.requests().iter().any(malformed::takes_no_zxid)
 }
 
 struct Generator {
@@ -250,7 +206,7 @@ impl Generator {
                 let request = self.malformed(slot);
                 return Step::Request { slot, xid: None, request };
             }
-            Kind::Rare => self.rare(),
+            Kind::Rare => self.rare(slot),
             kind => self.plain(kind),
         };
         let xid = match &request {
@@ -269,11 +225,11 @@ impl Generator {
         let n = 2 + self.rng.below(6);
         let mut requests = Vec::new();
         while requests.len() < n {
-            let kind = match KINDS[self.rng.weighted(&self.theme.weights.clone())].0 {
-                Kind::Auth | Kind::Rare | Kind::Malformed | Kind::SetWatches => Kind::Create,
-                kind => kind,
+            let request = match KINDS[self.rng.weighted(&self.theme.weights.clone())].0 {
+                Kind::Auth | Kind::Rare | Kind::SetWatches => self.plain(Kind::Create),
+                Kind::Malformed => self.spoiled(),
+                kind => self.plain(kind),
             };
-            let request = self.plain(kind);
             if request.body(Zxid(0)).len() < BURST_REQUEST_BYTES_MAX && departures::when_pipelined(&request).is_none() {
                 requests.push(request);
             }
@@ -418,11 +374,18 @@ impl Generator {
     }
 
     /// Requests that change little but have answers of their own.
-    fn rare(&mut self) -> Request {
+    fn rare(&mut self, slot: usize) -> Request {
         let rng = &mut self.rng;
         match rng.below(7) {
             0 | 1 => Request::Bare { op: OpCode::WhoAmI },
-            2 => Request::Sasl { token: Data::text("token") },
+            2 => {
+                let token = rng.pick(&[Data::text("token"), Data(Some(Vec::new())), Data(None)]).clone();
+                if token.0.is_none() {
+                    // Where SASL is not configured, the reference answers any token but this one: it closes.
+                    self.open[slot] = None;
+                }
+                Request::Sasl { token }
+            }
             3 => Request::Reconfig {
                 joining: Some("server.9=127.0.0.1:1:2;3".to_string()),
                 leaving: None,
@@ -435,10 +398,10 @@ impl Generator {
         }
     }
 
-    /// Requests that can not be read or do not exist. Writes are left out: malformed ones are a departure.
+    /// Requests that can not be read or do not exist.
     fn malformed(&mut self, slot: usize) -> Request {
         let path = self.theme.path(&mut self.rng);
-        if self.rng.chance(25) {
+        if self.rng.chance(15) {
             self.open[slot] = None;
             return match self.rng.below(3) {
                 0 => Request::Check { path, version: -1 },
@@ -448,28 +411,84 @@ impl Generator {
                 _ => Request::Raw { op: -1, body: Data(None) },
             };
         }
+        if self.rng.chance(10) {
+            // Neither can be answered: the connection is closed.
+            self.open[slot] = None;
+            let op = *self.rng.pick(&[OpCode::Auth, OpCode::Sasl]);
+            let body = [&b""[..], &[0, 0], &[0xff, 0xff, 0xff, 0xfe], &[0x7f, 0xff, 0xff, 0xff, b'/']];
+            return Request::Raw { op: op.number(), body: Data(Some(self.rng.pick(&body).to_vec())) };
+        }
+        self.spoiled()
+    }
+
+    /// A request of any operation with something wrong in its body, and an answer all the same.
+    fn spoiled(&mut self) -> Request {
         use OpCode::*;
         let op = *self.rng.pick(&[
+            Create,
+            Create2,
+            CreateContainer,
+            CreateTtl,
+            Delete,
+            SetData,
+            SetAcl,
+            Reconfig,
+            Multi,
             Exists,
             GetData,
             GetAcl,
             GetChildren,
             GetChildren2,
-            CheckWatches,
-            RemoveWatches,
-            MultiRead,
             GetEphemerals,
             GetAllChildrenNumber,
+            CheckWatches,
+            RemoveWatches,
             AddWatch,
+            MultiRead,
+            Sync,
+            SetWatches,
+            SetWatches2,
         ]);
-        let body = match self.rng.below(4) {
-            0 => Vec::new(),
-            1 => vec![0, 0],
-            // A length that no frame has.
-            2 => vec![0x7f, 0xff, 0xff, 0xff, b'/'],
-            _ => vec![0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 0],
-        };
-        Request::Raw { op: op.number(), body: Data(Some(body)) }
+        let proper = self.proper(op).body(Zxid(0));
+        Request::Raw { op: op.number(), body: malformed::body(op, proper, &mut self.rng) }
+    }
+
+    /// A request of this operation as a client would send it.
+    fn proper(&mut self, op: OpCode) -> Request {
+        let (theme, rng) = (&self.theme, &mut self.rng);
+        let (path, data, acl) = (theme.path(rng), Data::text("x"), || AclArg(Some(open_acl())));
+        match op {
+            OpCode::Create | OpCode::Create2 => {
+                Request::Create { op, path, data, acl: acl(), flags: *rng.pick(&[0, 0, 1, 2, 5, 77]) }
+            }
+            OpCode::CreateContainer => Request::Create { op, path, data, acl: acl(), flags: 4 },
+            OpCode::CreateTtl => {
+                let flags = *rng.pick(&[5, 5, 6, 0, 77]);
+                Request::CreateTtl { path, data, acl: acl(), flags, ttl_ms: *rng.pick(&[3_600_000, 0]) }
+            }
+            OpCode::Delete => Request::Delete { path, version: -1 },
+            OpCode::SetData => Request::SetData { path, data, version: -1 },
+            OpCode::SetAcl => Request::SetAcl { path, acl: acl(), version: -1 },
+            OpCode::Reconfig => {
+                Request::Reconfig { joining: None, leaving: Some("1".into()), members: None, version: -1 }
+            }
+            OpCode::Multi => {
+                let set = Request::SetData { path: path.clone(), data: Data::text("x"), version: -1 };
+                let create = Request::Create { op: OpCode::Create, path, data, acl: acl(), flags: 0 };
+                Request::Multi { op, parts: vec![Part::of(create), Part::of(set)] }
+            }
+            OpCode::MultiRead => {
+                let get = Request::Read { op: OpCode::GetData, path, watch: false };
+                Request::Multi { op, parts: vec![Part::of(get.clone()), Part::of(get)] }
+            }
+            OpCode::CheckWatches | OpCode::RemoveWatches => Request::Watches { op, path, kind: 3 },
+            OpCode::AddWatch => Request::AddWatch { path, mode: 0 },
+            OpCode::SetWatches | OpCode::SetWatches2 => Request::SetWatches { op, back: 0, lists: Default::default() },
+            OpCode::GetAcl | OpCode::GetEphemerals | OpCode::GetAllChildrenNumber | OpCode::Sync => {
+                Request::Path { op, path: Some(path) }
+            }
+            _ => Request::Read { op, path, watch: rng.chance(50) },
+        }
     }
 
     fn bad_frame(&mut self, slot: usize) -> Step {
@@ -556,12 +575,7 @@ mod tests {
         for seed in 0..200 {
             let program = generate(seed, 300);
             for step in &program.steps {
-                let requests = match step {
-                    Step::Request { request, .. } => std::slice::from_ref(request),
-                    Step::Burst { requests, .. } => requests,
-                    _ => &[],
-                };
-                for request in requests {
+                for request in step.requests() {
                     assert_eq!(departures::of(request), None, "seed {seed}: {request:?}");
                 }
             }

@@ -1,7 +1,7 @@
 //! Shows a mismatch to a person: the configuration, the steps that lead there, and both sides where they part.
 
 use crate::lockstep::Mismatch;
-use crate::program::Program;
+use crate::step::Program;
 use std::fmt::Write as _;
 
 /// Steps shown in front of the failing one.

@@ -2,8 +2,8 @@
 //! Bounded in tries and in time, since every try starts two servers.
 
 use crate::lockstep::Mismatch;
-use crate::program::{Program, Step};
 use crate::requests::Request;
+use crate::step::{Program, Step};
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug)]

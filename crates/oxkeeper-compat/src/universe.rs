@@ -55,8 +55,7 @@ const BAD_PATHS: &[&str] = &[
 const SYSTEM_PATHS: &[&str] =
     &["/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota", "/zookeeper/a", "/zookeeper/quota/a"];
 
-/// Nodes that have meaning to the server, and with what they may be filled. Nothing malformed: the reference ends its
-/// request thread on some of it.
+/// Nodes that have meaning to the server, and with what they may be filled.
 const QUOTA_PATHS: &[&str] = &[
     "/zookeeper/quota/a",
     "/zookeeper/quota/a/zookeeper_limits",
@@ -76,6 +75,19 @@ const QUOTA_TEXTS: &[&str] = &[
     "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2",
     "count=0,bytes=0",
     "count=1,bytes=1=;byteHardLimit=1;countHardLimit=1",
+];
+
+/// Limits that are none. Usage is never such a text: the reference ends its request thread on it, with the next write.
+const SPOILED_LIMITS: &[Option<&str>] = &[
+    None,
+    Some(""),
+    Some("nonsense"),
+    Some("count=x,bytes=1"),
+    Some("count="),
+    Some(",count=1"),
+    Some("="),
+    Some("count==1;;bytes=1"),
+    Some("count=1,bytes=1=;other=2"),
 ];
 
 impl Theme {
@@ -102,6 +114,9 @@ impl Theme {
     }
 
     pub fn data(&self, path: &str, rng: &mut Rng) -> Data {
+        if path.ends_with("/zookeeper_limits") && rng.chance(20) {
+            return rng.pick(SPOILED_LIMITS).map_or(Data(None), Data::text);
+        }
         if path.starts_with("/zookeeper/quota/") {
             return Data::text(rng.pick::<&str>(QUOTA_TEXTS));
         }

@@ -14,7 +14,7 @@ use crate::replica::Replica;
 use crate::session::Tracker;
 use crate::state::State;
 use oxkeeper_proto::quorum::Packet;
-use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_tree::{ImageId, Tree};
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Millis, SessionId, Zxid};
@@ -211,6 +211,9 @@ impl Replica {
                 entry.header.zxid
             ));
         }
+        if let Txn::CreateSession { .. } = entry.txn {
+            self.next_session.pass(entry.header.session);
+        }
         self.peers().proposals.push_back(entry);
         Ok(())
     }
@@ -232,7 +235,8 @@ impl Replica {
     fn enter(&mut self, state: &State, now: Now, role: RoleChange, out: &mut Outputs) {
         let ensemble = self.peers();
         ensemble.role = role;
-        out.peers.push(PeerOutput::Role(role));
+        let epoch_began = ensemble.zab.epoch_began();
+        out.peers.push(PeerOutput::Role { role, epoch_began });
         if self.mode == Mode::ReadOnly {
             self.leave_clients(out);
         }
@@ -299,6 +303,7 @@ impl Replica {
         if let Some(mut tree) = ensemble.replacement.take() {
             tree.succeed(&state.tree);
             state.tree = *tree;
+            state.tree.sessions().iter().for_each(|(session, _)| self.next_session.pass(session));
             let last = state.tree.last_processed();
             self.flight = Flight::new(last);
             self.peers().config_due = true;
@@ -311,7 +316,7 @@ impl Replica {
                 ensemble.config_told = config.version();
                 out.members = Some(Box::new(config.clone()));
             }
-            state.tree.set_config(config.to_string().as_bytes(), config.version(), now.wall);
+            state.tree.write_config(&config.to_string(), config.version(), now.wall);
         }
     }
 

@@ -3,12 +3,13 @@
 use crate::input::Now;
 use crate::output::{CloseReason, Control, Mode, Outputs};
 use crate::pipeline::flight::Origin;
+use crate::pipeline::prep::PrepRequest;
 use crate::replica::{Replica, refuse_handshake};
 use crate::session::{Speaker, connect};
 use crate::state::State;
 use bytes::Bytes;
 use oxkeeper_proto::client::ConnectRequest;
-use oxkeeper_types::{ConnId, Millis, OpCode, SessionId, Xid};
+use oxkeeper_types::{ConnId, Millis, OpCode, SessionId};
 
 impl Replica {
     pub(crate) fn on_connect(
@@ -60,7 +61,7 @@ impl Replica {
                 let timeout_ms = i32::try_from(timeout.0).expect("timeouts come from 32-bit numbers");
                 let body = Bytes::copy_from_slice(&timeout_ms.to_be_bytes());
                 let origin = Origin::Handshake { conn, session, timeout, read_only };
-                self.propose(state, now, origin, session, Xid(0), OpCode::CreateSession, &body, &[], Ok(()), out);
+                self.propose(state, now, origin, &PrepRequest::own(session, OpCode::CreateSession, &body), out);
             }
             Mode::Follower | Mode::Observer => self.forward_new_session(conn, timeout, read_only, out),
             // A session of this server alone: it ends with the connection, and no other server will know it.

@@ -14,6 +14,7 @@
 //! Reading order: [`input`], [`output`], [`pipeline`].
 
 pub mod auth;
+mod eager;
 mod ensemble;
 mod forward;
 mod handshake;

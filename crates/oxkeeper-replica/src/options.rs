@@ -21,6 +21,8 @@ pub struct Options {
     pub enforce_quota: bool,
     /// `skipACL=yes`
     pub skip_acl: bool,
+    /// `enableEagerACLCheck`, of a member of an ensemble: see [`crate::State::refuses_eagerly`].
+    pub eager_acl_check: bool,
     /// `reconfigEnabled`
     pub reconfig_enabled: bool,
     /// Transactions between snapshots (`snapCount`).
@@ -61,7 +63,9 @@ pub struct AuthOptions {
     pub sasl_super_users: Vec<String>,
     /// `letAnySaslUserDoX`
     pub let_any_sasl_user_do_x: Option<String>,
-    /// `ensembleAuthName`: accepted names.
+    /// Whether the ensemble scheme is known (`authProvider.*`, or a name is configured).
+    pub ensemble_enabled: bool,
+    /// `ensembleAuthName`: accepted names. Without any, every client is let through.
     pub ensemble_names: Vec<String>,
     /// `enforce.auth.enabled` with `enforce.auth.schemes`; empty when off.
     pub enforced_schemes: Vec<String>,
@@ -90,6 +94,7 @@ impl Default for Options {
             close_session_txn: true,
             enforce_quota: false,
             skip_acl: false,
+            eager_acl_check: false,
             reconfig_enabled: false,
             snap_count: 100_000,
             snap_size_limit_bytes: Some(4 << 30),

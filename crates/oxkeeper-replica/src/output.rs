@@ -66,7 +66,11 @@ pub enum PeerOutput {
     },
     /// The part that this server plays has changed, for those who are asked about it or wait for it: a dial that is under way
     /// is given up, and links of the old role are closed by their own outputs.
-    Role(RoleChange),
+    /// `epoch_began`: see `Zab::epoch_began`.
+    Role {
+        role: RoleChange,
+        epoch_began: Option<Zxid>,
+    },
 }
 
 /// How clients are served.

@@ -3,7 +3,7 @@
 //! Standalone, what the disk has synced is committed. In an ensemble, consensus says what is ([`crate::ensemble`]); then this
 //! server prepares transactions as the leader, or forwards requests to it as a learner ([`crate::forward`]).
 
-use crate::auth::password;
+use crate::auth::password::SessionIds;
 use crate::ensemble::Ensemble;
 use crate::input::{Input, Now, Submitted};
 use crate::namespaces::Namespaces;
@@ -26,8 +26,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnHeader};
 use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
 use oxkeeper_types::persist::{Persist, Persisted, TxnBytes};
-use oxkeeper_types::{ConnId, ErrorCode, Id, Millis, OpCode, SessionId, Xid, Zxid};
-use std::sync::Arc;
+use oxkeeper_types::{ConnId, ErrorCode, Millis, OpCode, SessionId, Xid, Zxid};
 
 /// Transactions applied under one exclusive hold. Readers wait for so many at most.
 const APPLY_BATCH_MAX: usize = 512;
@@ -44,7 +43,7 @@ pub struct Replica {
     pub(crate) tracker: Tracker,
     /// The session that each connection speaks for, from its handshake to its end.
     pub(crate) sessions: HashMap<ConnId, SessionId, foldhash::fast::FixedState>,
-    next_session: SessionId,
+    pub(crate) next_session: SessionIds,
     pub(crate) reaper: Reaper,
     pub(crate) snapshots: Snapshots,
     pub(crate) counters: Counters,
@@ -87,7 +86,7 @@ impl Replica {
             flight: Flight::new(state.tree.last_processed()),
             tracker: Tracker::new(options.tick, known, now.monotonic),
             sessions: HashMap::default(),
-            next_session: password::first_session_id(now.wall, options.server, options.owner_rules),
+            next_session: SessionIds::new(now.wall, options.server, options.owner_rules, state.tree.sessions().iter()),
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
@@ -255,7 +254,8 @@ impl Replica {
             }
             return;
         }
-        self.propose(state, now, Origin::Client { conn, xid }, session, xid, op, body, auth, check, out);
+        let request = PrepRequest { session, xid, op, body, auth, session_check: check };
+        self.propose(state, now, Origin::Client { conn, xid }, &request, out);
     }
 
     /// A server without a leader changes nothing. A session of its own may end.
@@ -284,36 +284,28 @@ impl Replica {
     }
 
     fn propose_own(&mut self, state: &State, now: Now, session: SessionId, op: OpCode, body: Bytes, out: &mut Outputs) {
-        let nobody: Arc<[Id]> = Arc::new([]);
-        self.propose(state, now, Origin::Elsewhere, session, Xid(0), op, &body, &nobody, Ok(()), out);
+        self.propose(state, now, Origin::Elsewhere, &PrepRequest::own(session, op, &body), out);
     }
 
     /// Prepares a transaction, puts it in line, and sends it to the log and to the followers.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn propose(
         &mut self,
         state: &State,
         now: Now,
         origin: Origin,
-        session: SessionId,
-        xid: Xid,
-        op: OpCode,
-        body: &Bytes,
-        auth: &[Id],
-        session_check: Result<(), ErrorCode>,
+        request: &PrepRequest<'_>,
         out: &mut Outputs,
     ) {
         let Some(zxid) = self.next_zxid() else {
             // The counter is used up: the leader is about to step down, and whoever waits asks the next one.
             return self.step_down(state, now, out);
         };
-        let request = PrepRequest { session, xid, op, body, auth, session_check };
-        let mut prepared = self.prep.prepare(&state.tree, &self.options, &request, zxid, now.wall);
+        let mut prepared = self.prep.prepare(&state.tree, &self.options, request, zxid, now.wall);
         self.counters.prepared += 1;
         self.counters.refused += u64::from(prepared.refused.is_some());
         out.quotas_exceeded.append(&mut prepared.quotas_exceeded);
-        if op == OpCode::CloseSession {
-            self.tracker.set_closing(session);
+        if request.op == OpCode::CloseSession {
+            self.tracker.set_closing(request.session);
         }
         self.enqueue(state, now, Proposed { prepared, origin }, out);
     }
@@ -430,9 +422,7 @@ impl Replica {
 
     /// A session id that no server has given out before.
     pub(crate) fn new_session(&mut self) -> SessionId {
-        let session = self.next_session;
-        self.next_session = password::next_session_id(session);
-        session
+        self.next_session.take()
     }
 
     /// Tells the client that its session is there.

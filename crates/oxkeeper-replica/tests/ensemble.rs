@@ -270,3 +270,20 @@ fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
     c.start(2);
     c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
 }
+
+#[test]
+fn a_member_whose_clock_steps_back_gives_no_session_away_that_its_leader_knows() {
+    let (mut c, leader) = serving(3, 0);
+    all_serve(&mut c);
+    let follower = followers(&c, leader)[0];
+    let conns: Vec<ConnId> = (0..3).map(|_| c.client(follower)).collect();
+    let before: Vec<SessionId> = conns.iter().map(|conn| c.servers[&follower].conns[conn].session).collect();
+    // It comes back with nothing on its disk, and hears of its sessions from the leader only.
+    c.kill(follower);
+    c.now.wall = Millis(c.now.wall.0 - 3_600_000);
+    c.start(follower);
+    all_serve(&mut c);
+    let conn = c.client(follower);
+    let after = c.servers[&follower].conns[&conn].session;
+    assert!(before.iter().all(|old| after.0 > old.0), "{after:?} after {before:?}");
+}

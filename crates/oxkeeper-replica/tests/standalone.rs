@@ -255,3 +255,57 @@ fn snapshots_are_asked_for_by_count_and_one_at_a_time() {
     let started = s.replica.report().counters.snapshots_started;
     assert!((9..=18).contains(&started), "{started} snapshots for 100 transactions");
 }
+
+#[test]
+fn a_clock_that_steps_back_over_a_restart_gives_no_session_away() {
+    let mut s = server();
+    let clients = [s.client(), s.client(), s.client()];
+    let before: Vec<SessionId> = clients.iter().map(|conn| s.session(*conn)).collect();
+    // The first one of this start would be the second one of the last.
+    s.now.wall = Millis(s.now.wall.0 - 3_600_000);
+    let earlier = s.restart();
+    assert!(before.iter().all(|old| earlier.0 > old.0), "{earlier:?} after {before:?}");
+    s.now.wall = Millis(s.now.wall.0 + 7_200_000);
+    let later = s.restart();
+    assert!(later.0 > earlier.0 + 1, "with a clock that goes on, ids follow the clock: {later:?} after {earlier:?}");
+}
+
+#[test]
+fn nobody_watches_a_null_path_and_a_null_path_in_a_multi_read_ends_its_list() {
+    let mut s = server();
+    let conn = s.client();
+    for op in [17, 18] {
+        let asked = |kind: i32| {
+            move |w: &mut oxkeeper_proto::jute::Writer| {
+                w.int(-1);
+                w.int(kind);
+            }
+        };
+        assert_eq!(s.call(conn, op, asked(3)).0, -121, "{op}");
+        assert_eq!(s.call(conn, op, asked(9)).0, -5, "{op}: there is no such type");
+    }
+    let (error, _, body) = s.call(conn, 22, |w| {
+        w.int(GET);
+        w.boolean(false);
+        w.int(-1);
+        w.int(-1);
+        w.boolean(false);
+        w.int(-1);
+        w.boolean(true);
+        w.int(-1);
+    });
+    assert_eq!((error, body), (-5, vec![0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff]));
+    assert_eq!(s.call(conn, GET, |w| w.int(-1)), (-5, 1, vec![]));
+}
+
+#[test]
+fn what_makes_no_transaction_does_not_count_towards_a_snapshot() {
+    let mut s = Server::new(Options { snap_count: 10, ..Options::default() });
+    let conn = s.client();
+    create(&mut s, conn, "/a", 0);
+    for _ in 0..100 {
+        assert_eq!(exists(&mut s, conn, "/a", false), 0);
+        assert_eq!(s.call(conn, SYNC, |w| w.string("/")).0, 0);
+    }
+    assert_eq!(s.replica.report().counters.snapshots_started, 0);
+}

@@ -142,9 +142,10 @@ impl Reporter {
     pub fn status(&self) -> Status {
         let mode = self.mode();
         let (latency, metrics) = (self.metrics.latency(), &self.metrics);
-        // A leader begins its epoch with a zxid that no transaction has (reference `Leader.startZkServer`). There it is the tree's,
-        // and goes into answers, too: a client that has seen it is then refused by followers, until something is written.
-        let began = if mode == Mode::Leader { metrics.peers.epoch_began.load(Relaxed) } else { 0 };
+        // A leader begins its epoch with a zxid that no transaction has (reference `Leader.startZkServer`), and learners that get its
+        // state have it, too. There it is the tree's, and goes into answers: a client that has seen it is then refused by other
+        // followers, until something is written.
+        let began = metrics.peers.epoch_began.load(Relaxed);
         let state = self.serving.handover.shared();
         Status {
             mode,

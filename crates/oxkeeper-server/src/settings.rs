@@ -103,6 +103,8 @@ fn replica(config: &Config, seed: u64) -> Options {
         close_session_txn: tree.close_session_txn,
         enforce_quota: tree.enforce_quota,
         skip_acl: tree.skip_acl,
+        // A server on its own has nobody to ask (reference: the processors of followers, observers and leaders do it).
+        eager_acl_check: config.ensemble.is_some() && config.tree.eager_acl_check,
         reconfig_enabled: config.reconfig_enabled,
         snap_count: storage.snap_count.into(),
         snap_size_limit_bytes: storage.snap_size_limit_bytes,
@@ -112,26 +114,26 @@ fn replica(config: &Config, seed: u64) -> Options {
         read_only_enabled: config.client.read_only_mode,
         leader_serves: config.ensemble.as_ref().is_none_or(|ensemble| ensemble.leader_serves),
         record_bytes_max: config.client.record_bytes_max as usize,
-        auth: auth(&config.security, config),
+        auth: auth(&config.security),
         seed,
     }
 }
 
-fn auth(security: &Security, config: &Config) -> AuthOptions {
+fn auth(security: &Security) -> AuthOptions {
     let mut enforced = security.enforced_schemes.clone().unwrap_or_default();
     if security.session_requires_sasl && !enforced.iter().any(|s| s == "sasl") {
         enforced.push("sasl".into());
     }
-    let provider = |name: &str| security.auth_providers.values().any(|class| class.contains(name));
     AuthOptions {
         digest_enabled: security.digest_enabled,
         digest_algorithm: digest_algorithm(&security.digest_algorithm),
         super_digest: security.super_digest.as_ref().map(|s| s.reveal().to_owned()),
         x509_super_user: security.x509_super_user.clone(),
-        x509_enabled: config.client.secure_client_address.is_some() || provider("X509AuthenticationProvider"),
-        sasl_enabled: provider("SASLAuthenticationProvider"),
+        x509_enabled: security.knows_scheme("x509"),
+        sasl_enabled: security.knows_scheme("sasl"),
         sasl_super_users: security.sasl_super_users.clone(),
         let_any_sasl_user_do_x: security.let_any_sasl_user_do_x.clone(),
+        ensemble_enabled: security.knows_scheme("ensemble"),
         ensemble_names: security.ensemble_names.clone(),
         enforced_schemes: enforced,
     }

@@ -522,7 +522,10 @@ fn a_request_that_waits_longer_than_its_sessions_timeout_is_dropped_if_that_is_w
 
 #[test]
 fn who_has_not_authenticated_as_demanded_is_told_and_closed() {
-    for lines in ["enforce.auth.enabled=true\nenforce.auth.schemes=digest", "sessionRequireClientSASLAuth=true"] {
+    for lines in [
+        "enforce.auth.enabled=true\nenforce.auth.schemes=digest",
+        "sessionRequireClientSASLAuth=true\nauthProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+    ] {
         let server = TestServer::start(lines);
         let mut client = server.client();
         let reply = client.call(&get(1, "/", false));
@@ -535,5 +538,22 @@ fn who_has_not_authenticated_as_demanded_is_told_and_closed() {
         assert_eq!(client.call(&request(-4, 100, &auth)).error, 0);
         let expected = if lines.contains("SASL") { -124 } else { 0 };
         assert_eq!(client.call(&get(1, "/", false)).error, expected, "{lines}");
+    }
+}
+
+#[test]
+fn a_sasl_token_that_is_null_or_cannot_be_read_closes_and_any_other_is_answered() {
+    for demanded in ["", "sessionRequireClientSASLAuth=true\nauthProvider.1=SASLAuthenticationProvider"] {
+        let server = TestServer::start(demanded);
+        let mut client = server.client();
+        for token in [&b""[..], b"token"] {
+            let reply = client.call(&request(1, SASL, &frame(token)));
+            assert_eq!((reply.error, reply.zxid, reply.body), (0, 0, vec![0xff; 4]), "a null token comes back");
+        }
+        for body in [&[0xff; 4][..], b"", &[0, 0], &[0xff, 0xff, 0xff, 0xfe], &[0, 0, 0, 9, 1]] {
+            let mut client = server.client();
+            client.send(&request(1, SASL, body));
+            assert!(is_closed(&mut client.socket), "{body:?}");
+        }
     }
 }

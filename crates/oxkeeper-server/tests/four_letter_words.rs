@@ -45,6 +45,107 @@ fn a_word_that_comes_in_pieces_is_answered() {
 }
 
 #[test]
+fn what_stands_behind_a_word_is_ignored() {
+    let server = TestServer::start("");
+    for bytes in [&b"ruok\n"[..], b"ruok\r\n", b"ruok srvr", b"ruok\0\0\0\x01\xff"] {
+        assert_eq!(server.ask_bytes(bytes), "imok", "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_word_counts_as_one_packet_received_and_none_sent() {
+    let server = TestServer::start("");
+    let figures = || {
+        let srvr = server.ask("srvr");
+        let of = |name: &str| srvr.lines().find_map(|line| line.strip_prefix(name)?.parse::<u64>().ok()).unwrap();
+        (of("Received: "), of("Sent: "))
+    };
+    assert_eq!(figures(), (1, 0), "the word itself");
+    assert_eq!(server.ask("ruok"), "imok");
+    assert_eq!(figures(), (3, 0));
+}
+
+#[test]
+fn hash_tells_the_digests_with_their_zxids() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    assert_eq!(server.ask("hash"), "");
+    // The session took the first one.
+    for n in 1..=255 {
+        client.call(&create(n, &format!("/n{n}"), b"", 0));
+    }
+    let hash = server.ask("hash");
+    let lines: Vec<(&str, i64)> =
+        hash.lines().map(|line| line.split_once(": ").map(|(z, d)| (z, d.parse().unwrap())).unwrap()).collect();
+    assert!(matches!(lines[..], [("80", first), ("100", second)] if first != second), "{hash}");
+}
+
+#[test]
+fn addresses_are_in_javas_form() {
+    let Ok(_) = std::net::TcpListener::bind("[::1]:0") else {
+        eprintln!("this machine has no IPv6: left out");
+        return;
+    };
+    let mut server = TestServer::start("clientPortAddress=::1");
+    let address = std::net::SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], server.address.port()));
+
+    server.address = address;
+    let client = server.client();
+    let port = client.socket.local_addr().unwrap().port();
+    for word in ["cons", "stat"] {
+        let answer = server.ask(word);
+        assert!(answer.contains(&format!(" /[0:0:0:0:0:0:0:1]:{port}[1](")), "{answer}");
+    }
+    let dump = server.ask("dump");
+    assert!(dump.contains(&format!("\tip: /[0:0:0:0:0:0:0:1]:{port} sessionId: 0x")), "{dump}");
+}
+
+#[test]
+fn every_operation_has_the_name_of_the_reference() {
+    let server = TestServer::start("extendedTypesEnabled=true\nreconfigEnabled=true");
+    let mut client = server.client();
+    let last = |client: &mut Client, frame: &[u8]| {
+        client.call(frame);
+        let cons = server.ask("cons");
+        let mine = cons.lines().find(|line| line.contains(&format!("sid=0x{:x},", client.session))).unwrap();
+        mine.split(",lop=").nth(1).unwrap().split(',').next().unwrap().to_string()
+    };
+    let int = |n: i32| n.to_be_bytes().to_vec();
+    let path = |tail: Vec<u8>| [text("/a"), tail].concat();
+    let open = [int(1), int(31), text("world"), text("anyone")].concat();
+    let create = |name: &str, flags: i32| [text(name), frame(b""), open.clone(), int(flags)].concat();
+    let end = [int(-1), vec![1], int(-1)].concat();
+    for (op, body, expected) in [
+        (1, create("/a", 0), "CREA"),
+        (15, create("/b", 0), "CREA"),
+        (19, create("/c", 4), "CREA"),
+        (21, [create("/d", 5), 1000i64.to_be_bytes().to_vec()].concat(), "CREA"),
+        (2, [text("/b"), int(-1)].concat(), "DELE"),
+        (3, path(vec![0]), "EXIS"),
+        (4, path(vec![0]), "GETD"),
+        (5, [path(frame(b"x")), int(-1)].concat(), "SETD"),
+        (6, path(vec![]), "GETA"),
+        (7, [path(open.clone()), int(-1)].concat(), "SETA"),
+        (8, path(vec![0]), "GETC"),
+        (12, path(vec![0]), "GETC"),
+        (104, path(vec![]), "GETACN"),
+        (9, path(vec![]), "SYNC"),
+        (14, end.clone(), "MULT"),
+        (22, end.clone(), "MLTR"),
+        (106, path(int(0)), "ADDW"),
+        (17, path(int(4)), "CHKW"),
+        (18, path(int(4)), "REMW"),
+        (101, [vec![0; 8], int(0), int(0), int(0)].concat(), "SETW"),
+        (105, [vec![0; 8], int(0), int(0), int(0), int(0), int(0)].concat(), "STW2"),
+        (103, text("/"), "GETE"),
+        (107, vec![], "HOMI"),
+    ] {
+        assert_eq!(last(&mut client, &request(1, op, &body)), expected, "{op}");
+    }
+    assert_eq!(last(&mut client, &request(-2, PING, b"")), "PING");
+}
+
+#[test]
 fn srvr_and_stat() {
     let server = TestServer::start("");
     let mut client = server.client();

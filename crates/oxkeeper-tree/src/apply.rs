@@ -8,7 +8,7 @@ use crate::node::{Extension, NodeId};
 use crate::tree::{NewNode, Tree};
 use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
 use oxkeeper_types::node::{CONTAINER_OWNER, TTL_MS_MAX};
-use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid};
+use oxkeeper_types::{Acl, AclList, ErrorCode, Millis, OpCode, Owner, SessionId, Stat, StatPersisted, Zxid, path};
 
 /// What goes along while one transaction is applied.
 pub(crate) struct Context<'a> {
@@ -272,6 +272,21 @@ impl Tree {
         Ok(id)
     }
 
+    /// Puts the ensemble's configuration into its node, outside of any transaction: its data version shows -1, its mzxid the version
+    /// of the configuration (reference `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is
+    /// made. In a tree without `/zookeeper` there is no place for it: no client can delete that, but a leader's transaction can, and a
+    /// snapshot may be without it.
+    pub fn write_config(&mut self, text: &str, version: Zxid, wall: Millis) {
+        if self.lookup(path::SYSTEM).is_none() {
+            return;
+        }
+        if self.lookup(path::CONFIG).is_none() {
+            self.insert_config_node();
+        }
+        let id = self.lookup(path::CONFIG).expect("it was made");
+        self.write_data(id, path::CONFIG, Some(text.as_bytes()), None, -1, version, wall.0);
+    }
+
     #[allow(clippy::too_many_arguments)]
     fn write_data(
         &mut self,
@@ -331,22 +346,6 @@ impl Tree {
             self.delete_ephemerals(session, &mut context, &mut Vec::new());
         }
         stale
-    }
-
-    /// Fills the config node, without a transaction: its data version shows -1, its mzxid the version of the
-    /// configuration (reference `ZKDatabase.initConfigInZKDatabase`). Makes the node where it is missing, as in trees from before 3.5. In a
-    /// tree without `/zookeeper` there is no place for it: no client can delete that, but a leader's transaction can, and a snapshot may
-    /// be without it.
-    pub fn set_config(&mut self, text: &[u8], config_version: Zxid, now: Millis) {
-        let path = oxkeeper_types::path::CONFIG;
-        if self.lookup(oxkeeper_types::path::SYSTEM).is_none() {
-            return;
-        }
-        if self.lookup(path).is_none() {
-            self.insert_config_node();
-        }
-        let id = self.lookup(path).expect("the config node was just made sure of");
-        self.write_data(id, path, Some(text), None, -1, config_version, now.0);
     }
 }
 

@@ -10,7 +10,7 @@
 //!   be computed without its data.
 //! - [`Tree::apply`] does not stop on `NoNode` and `NodeExists`: over the fuzzy span of a snapshot of the reference they
 //!   are normal, for a learner too. It reports them; [`Applied::is_refused`] tells them from error transactions.
-//! - [`Tree::set_config`] takes the zxid and time that the node shows, as the reference's `initConfigInZKDatabase` does.
+//! - [`Tree::write_config`] takes the zxid and time that the node shows, as the reference's `initConfigInZKDatabase` does.
 //! - [`Tree::acl_of`] gives the open ACL as an ordinary list; `None` stands for an empty list only.
 //! - After loading, [`Tree::remove_stale_ephemerals`] drops what sessions left behind that are not in the table; it runs
 //!   after replay, not inside the loader, because the log may still open or close them.

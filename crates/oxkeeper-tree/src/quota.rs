@@ -20,8 +20,23 @@ pub struct StatsTrack {
 }
 
 impl StatsTrack {
-    /// Reads `key=number` pairs between `,` and `;`. What is no pair or no number is passed over, where the reference
-    /// would throw in the middle of a transaction.
+    /// Reads `key=number` pairs between `,` and `;`, as the reference does: `None` where it fails on one of them.
+    pub fn parse_strictly(text: &[u8]) -> Option<StatsTrack> {
+        let text = String::from_utf8_lossy(text);
+        let mut values = BTreeMap::new();
+        // Java's split drops empty pieces at the end, and takes separators that stand together for one.
+        let pairs = text.trim_end_matches([',', ';']);
+        let pieces = pairs.split([',', ';']).enumerate().filter(|(at, pair)| *at == 0 || !pair.is_empty());
+        for (_, pair) in pieces.take_while(|_| !pairs.is_empty()) {
+            let mut parts = pair.trim_end_matches('=').split('=');
+            let (key, value) = (parts.next()?, parts.next()?);
+            values.insert(key.to_owned(), if value.is_empty() { -1 } else { value.parse().ok()? });
+        }
+        Some(StatsTrack { values })
+    }
+
+    /// The same for usage, which this server writes itself: what is no pair or no number is passed over, where the
+    /// reference would throw in the middle of a transaction and serve nobody any more.
     pub fn parse(text: &[u8]) -> StatsTrack {
         let text = String::from_utf8_lossy(text);
         let mut values = BTreeMap::new();
@@ -85,8 +100,10 @@ impl std::fmt::Display for StatsTrack {
 pub struct QuotaUsage {
     /// The node that carries the quota.
     pub prefix: String,
-    pub limits: StatsTrack,
-    pub usage: StatsTrack,
+    /// `None` where the text is null, or not made of numbers.
+    pub limits: Option<StatsTrack>,
+    /// `None` without a statistics node.
+    pub usage: Option<StatsTrack>,
 }
 
 /// Limits and usage of all quotas below one first-level node, each a count and bytes; for metrics.
@@ -138,15 +155,13 @@ fn stats_path(prefix: &str) -> String {
 }
 
 impl Tree {
-    /// The quota that decides over `path`: the deepest one alone. Without its limits node or its statistics node it
-    /// decides nothing (reference `ZooKeeperServer.checkQuota`).
+    /// The quota that decides over `path`: the deepest one alone. Without its limits node it decides nothing (reference
+    /// `ZooKeeperServer.checkQuota`).
     pub fn quota_for(&self, path: &str) -> Option<QuotaUsage> {
         let prefix = self.quotas.deepest(path)?;
-        let track = |path: String| {
-            let node = self.lookup(&path)?;
-            Some(StatsTrack::parse(self.record(node).content.data().unwrap_or_default()))
-        };
-        let (limits, usage) = (track(limits_path(prefix))?, track(stats_path(prefix))?);
+        let data = |path: String| self.lookup(&path).map(|node| self.record(node).content.data());
+        let limits = data(limits_path(prefix))?.and_then(StatsTrack::parse_strictly);
+        let usage = data(stats_path(prefix)).map(|text| StatsTrack::parse(text.unwrap_or_default()));
         Some(QuotaUsage { prefix: prefix.to_owned(), limits, usage })
     }
 
@@ -285,6 +300,25 @@ mod tests {
         assert_eq!(rewritten(""), "count=-1,bytes=-1");
         assert_eq!(rewritten("nonsense;count=x;bytes=1"), "count=-1,bytes=1");
         assert_eq!(rewritten("count=1,bytes=2=;other=3"), "count=1,bytes=2=;other=3");
+    }
+
+    #[test]
+    fn texts_that_the_reference_fails_on_are_none() {
+        let strict = |text: &str| StatsTrack::parse_strictly(text.as_bytes()).map(|track| track.to_string());
+        for (text, same) in [
+            ("", "count=-1,bytes=-1"),
+            (",;,", "count=-1,bytes=-1"),
+            ("count=4,bytes=5", "count=4,bytes=5"),
+            ("bytes=5;,;count=+4,,", "count=4,bytes=5"),
+            ("count=4,bytes=5=;countHardLimit=10", "count=4,bytes=5=;countHardLimit=10"),
+            ("count==1", "count=-1,bytes=-1"),
+            ("=3", "count=-1,bytes=-1=;=3"),
+        ] {
+            assert_eq!(strict(text).as_deref(), Some(same), "{text}");
+        }
+        for text in ["nonsense", ",count=1", "count=", "count", "=", "count=x", "count= 1", "count=1,=", "count=1.5"] {
+            assert_eq!(strict(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn the_snapshot_of_the_reference_has_its_digest() {
 #[test]
 fn every_transaction_of_the_reference_leads_to_the_digest_that_it_carries() {
     let mut tree = Tree::new(options());
-    tree.set_config(b"", Zxid(0), Millis(1));
+    tree.write_config("", Zxid(0), Millis(1));
     let mut changes: Vec<Change> = Vec::new();
     let entries = entries();
     assert!(entries.len() > 50);
@@ -80,7 +80,7 @@ fn every_transaction_of_the_reference_leads_to_the_digest_that_it_carries() {
     assert_eq!(tree.digest(), loaded.tree.digest());
     assert_eq!(tree.containers().map(|n| n.path()).collect::<Vec<_>>(), ["/cont"]);
     assert_eq!(tree.ttl_nodes().map(|n| n.path()).collect::<Vec<_>>(), ["/ttl"]);
-    assert_eq!(tree.quota_for("/q/c").unwrap().usage.to_string(), "count=2,bytes=8");
+    assert_eq!(tree.quota_for("/q/c").unwrap().usage.unwrap().to_string(), "count=2,bytes=8");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! Start with [`id`]: all numbers with a meaning have a newtype there.
 
 pub mod acl;
+pub mod address;
 pub mod ensemble;
 pub mod error;
 pub mod id;

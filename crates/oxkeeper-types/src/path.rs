@@ -112,6 +112,11 @@ pub fn utf16_length(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
 }
 
+/// Nodes that nobody can delete (reference `DataTree.isSpecialPath`).
+pub fn is_special(path: &str) -> bool {
+    matches!(path, "/" | SYSTEM | QUOTA | CONFIG)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ pub(crate) struct Core {
     /// A leader asked for a cut of our history to where nothing of ours leads: only a snapshot can make it equal to a leader's.
     pub needs_snapshot: bool,
     /// Told to be committed by an established leader, or established ourselves, since the process began. Never goes back.
-    pub delivered: Zxid,
+    pub committed: Zxid,
     /// The highest epoch that a learner of ours said it has promised: we ask for a later one.
     pub promised_elsewhere: Epoch,
     /// Highest number given to a request for confirmation of leadership.
@@ -52,7 +52,7 @@ impl Core {
             disk: Disk::default(),
             reign: Reign::default(),
             needs_snapshot: false,
-            delivered: Zxid::ZERO,
+            committed: Zxid::ZERO,
             promised_elsewhere: Epoch(0),
             confirm_number: 0,
         }
@@ -111,14 +111,14 @@ impl Core {
 
     /// What stands in the log through `through` may be applied.
     pub fn deliver(&mut self, through: Zxid, out: &mut Vec<Output>) {
-        assert!(through >= self.delivered, "delivering {through} again: {} was committed before", self.delivered);
-        self.history.commit(through);
-        self.delivered = through;
+        assert!(through >= self.committed, "delivering {through} again: {} was committed before", self.committed);
+        self.history.offer(through);
+        self.committed = through;
         out.push(Output::Commit { through });
     }
 
     pub fn truncate(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
-        assert!(zxid >= self.delivered, "cutting at {zxid} takes back {}, which is committed", self.delivered);
+        assert!(zxid >= self.committed, "cutting at {zxid} takes back {}, which is committed", self.committed);
         self.history.truncate(zxid);
         self.disk.replace(self.reign, zxid);
         out.push(Output::Persist(Persist::TruncateLog { zxid }));
@@ -126,7 +126,7 @@ impl Core {
 
     /// A leader's snapshot takes the place of our history.
     pub fn install(&mut self, zxid: Zxid, out: &mut Vec<Output>) {
-        assert!(zxid >= self.delivered, "a snapshot at {zxid} takes back {}, which is committed", self.delivered);
+        assert!(zxid >= self.committed, "a snapshot at {zxid} takes back {}, which is committed", self.committed);
         self.needs_snapshot = false;
         self.history.reset(zxid);
         self.disk.replace(self.reign, zxid);
@@ -145,8 +145,14 @@ impl Core {
         out.push(Output::Persist(Persist::CurrentEpoch(epoch)));
     }
 
-    /// Takes note of a configuration that is newer than what is known: a quorum is then one of both (QP044).
+    /// Takes note of a configuration that is newer than what is known: a quorum is then one of both (QP044, the first configuration
+    /// gets a version). Without reconfiguration the list of each server's files is the only one that counts, whatever a leader
+    /// says: one that was kept from before would stay part of every quorum when servers restart with other files
+    /// (ZOOKEEPER-3814, ZOOKEEPER-3829, ZOOKEEPER-3830, ZOOKEEPER-3842).
     pub fn note_configuration(&mut self, ensemble: Ensemble) {
+        if !self.options.reconfig_enabled {
+            return;
+        }
         let known = self.election.last_seen().map_or(self.election.ensemble().version(), Ensemble::version);
         if ensemble.version() > known {
             let active = self.election.ensemble().clone();
@@ -161,12 +167,10 @@ impl Core {
         }
     }
 
-    /// The new epoch has a quorum, and with it the configuration that came with NEWLEADER. Without reconfiguration versions
-    /// stay as they are, or servers of the reference would take us for ahead of them (QP028).
+    /// The new epoch has a quorum, and with it the configuration that came with NEWLEADER. Without reconfiguration there is none, and
+    /// versions stay as they are, or servers of the reference would take us for ahead of them (QP028, a learner is refused whose
+    /// configuration is newer than its leader's).
     pub fn activate_configuration(&mut self) {
-        if !self.options.reconfig_enabled {
-            return;
-        }
         if let Some(seen) = self.election.last_seen().cloned()
             && seen.version() > self.election.ensemble().version()
         {

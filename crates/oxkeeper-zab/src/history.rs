@@ -1,7 +1,8 @@
 //! The end of the log in memory: what a leader hands to learners that lag behind a little, and what has no quorum yet
 //! (reference `ZKDatabase.committedLog` and `Leader.outstandingProposals` in one).
 //!
-//! Owns the last logged zxid, the contiguity of what is appended, and how far it is committed. Must not know disks or links.
+//! Owns the last logged zxid, the contiguity of what is appended, and how far learners are offered it as committed. Must not
+//! know disks or links.
 
 use std::collections::VecDeque;
 
@@ -13,16 +14,17 @@ pub(crate) struct History {
     /// The zxid before the oldest entry; the last logged one where there are none.
     after: Zxid,
     entries: VecDeque<(Zxid, TxnBytes)>,
-    /// Committed as far as the present role sees it. A new leader takes its whole log for committed: that is what it is
-    /// going to commit (paper, phase 2).
-    committed: Zxid,
-    /// `committed` at the end of the step before: what the replica may not have applied yet is not dropped.
+    /// Learners are offered everything through this as committed. On an established leader, and on a learner, that is what is
+    /// committed ([`crate::core::Core::committed`]); a new leader offers its whole log, which NEWLEADER is going to commit (paper,
+    /// phase 2).
+    offered: Zxid,
+    /// `offered` at the end of the step before: what the replica may not have applied yet is not dropped.
     settled: Zxid,
-    committed_max: usize,
+    offered_max: usize,
 }
 
 impl History {
-    pub fn found(last_logged: Zxid, after: Zxid, recent: Vec<(Zxid, TxnBytes)>, committed_max: usize) -> History {
+    pub fn found(last_logged: Zxid, after: Zxid, recent: Vec<(Zxid, TxnBytes)>, offered_max: usize) -> History {
         let mut last = after;
         for (zxid, _) in &recent {
             assert!(zxid.follows(last), "the log on disk goes from {last} to {zxid}");
@@ -30,14 +32,14 @@ impl History {
         }
         assert_eq!(last, last_logged, "the end of the log in memory and the last zxid logged");
         let entries = recent.into();
-        History { after, entries, committed: after, settled: after, committed_max }
+        History { after, entries, offered: after, settled: after, offered_max }
     }
 
     pub fn last_logged(&self) -> Zxid {
         self.entries.back().map_or(self.after, |(zxid, _)| *zxid)
     }
-    pub fn committed(&self) -> Zxid {
-        self.committed
+    pub fn offered(&self) -> Zxid {
+        self.offered
     }
     pub fn after(&self) -> Zxid {
         self.after
@@ -49,39 +51,39 @@ impl History {
         self.entries.push_back((zxid, txn));
     }
 
-    /// Everything through `through` is committed.
-    pub fn commit(&mut self, through: Zxid) {
+    /// Everything through `through` is offered as committed.
+    pub fn offer(&mut self, through: Zxid) {
         assert!(
-            self.committed <= through && through <= self.last_logged(),
-            "committing {through} where {} is committed and {} is logged",
-            self.committed,
+            self.offered <= through && through <= self.last_logged(),
+            "offering {through} where {} was offered and {} is logged",
+            self.offered,
             self.last_logged()
         );
-        self.committed = through;
+        self.offered = through;
     }
 
     /// At the end of a step: drops what is old enough.
     pub fn trim(&mut self) {
-        let settled = std::mem::replace(&mut self.settled, self.committed);
-        while self.entries.len() > self.committed_max && self.entries[0].0 <= settled {
+        let settled = std::mem::replace(&mut self.settled, self.offered);
+        while self.entries.len() > self.offered_max && self.entries[0].0 <= settled {
             self.after = self.entries[0].0;
             self.entries.pop_front();
         }
     }
 
-    /// Entries behind `after`, in order, committed or not.
+    /// Entries behind `after`, in order, offered or not.
     pub fn behind(&self, after: Zxid) -> impl Iterator<Item = &(Zxid, TxnBytes)> {
         let from = self.entries.partition_point(|(zxid, _)| *zxid <= after);
         self.entries.range(from..)
     }
 
-    /// Committed entries.
-    pub fn committed_entries(&self) -> impl DoubleEndedIterator<Item = &(Zxid, TxnBytes)> {
-        self.entries.range(..self.entries.partition_point(|(zxid, _)| *zxid <= self.committed))
+    /// Entries that are offered as committed.
+    pub fn offered_entries(&self) -> impl DoubleEndedIterator<Item = &(Zxid, TxnBytes)> {
+        self.entries.range(..self.entries.partition_point(|(zxid, _)| *zxid <= self.offered))
     }
 
     pub fn outstanding(&self) -> usize {
-        self.entries.len() - self.entries.partition_point(|(zxid, _)| *zxid <= self.committed)
+        self.entries.len() - self.entries.partition_point(|(zxid, _)| *zxid <= self.offered)
     }
 
     /// TRUNC: nothing behind `last` is left.
@@ -90,7 +92,7 @@ impl History {
         if self.last_logged() != last {
             self.reset(last);
         }
-        self.committed = self.committed.min(last);
+        self.offered = self.offered.min(last);
         self.settled = self.settled.min(last);
     }
 
@@ -98,7 +100,7 @@ impl History {
     pub fn reset(&mut self, last: Zxid) {
         self.entries.clear();
         self.after = last;
-        self.committed = last;
+        self.offered = last;
         self.settled = last;
     }
 }
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn only_what_was_committed_a_step_ago_is_dropped() {
         let mut h = history(5, 2);
-        h.commit(Zxid(0x1_0000_0004));
+        h.offer(Zxid(0x1_0000_0004));
         h.trim();
         assert_eq!(h.behind(Zxid(0)).count(), 5, "perhaps not applied yet");
         h.trim();

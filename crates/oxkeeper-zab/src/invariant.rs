@@ -17,8 +17,8 @@ use crate::core::Core;
 
 /// What holds in every role.
 pub(crate) fn check(core: &Core) {
-    let (delivered, last) = (core.delivered, core.history.last_logged());
-    assert!(delivered <= last.max(oxkeeper_types::Zxid::ZERO), "{delivered} is committed, the log ends at {last}");
+    let (committed, last) = (core.committed, core.history.last_logged());
+    assert!(committed <= last.max(oxkeeper_types::Zxid::ZERO), "{committed} is committed, the log ends at {last}");
     assert!(
         core.epochs.current() <= core.epochs.accepted(),
         "the current epoch is {:?}, the accepted one {:?}",

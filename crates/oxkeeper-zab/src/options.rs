@@ -10,7 +10,8 @@ pub struct ZabOptions {
     pub me: ServerId,
     /// The active configuration: members, roles, weights and groups, version.
     pub ensemble: Ensemble,
-    /// A configuration that was proposed and not activated before the last stop (last seen verifier), if it differs.
+    /// A configuration that was proposed and not activated before the last stop (last seen verifier), if it differs. Counts with
+    /// `reconfig_enabled` only.
     pub last_seen: Option<Ensemble>,
     /// `tickTime`
     pub tick: Millis,
@@ -39,7 +40,8 @@ pub struct ZabOptions {
     pub observer_election_delay: Millis,
     /// Differs from process to process: pauses are drawn from it.
     pub seed: u64,
-    /// `reconfigEnabled`: a newer configuration in a notification is taken over while looking (EL052).
+    /// `reconfigEnabled`: the first configuration gets a version, a leader's newer one counts, and so does, while looking, one that
+    /// comes with a notification (EL052). Without it the list of this server's files is the only one.
     pub reconfig_enabled: bool,
 }
 
@@ -65,6 +67,11 @@ impl ZabOptions {
             seed: 0,
             reconfig_enabled: false,
         }
+    }
+
+    /// The configuration that counts beside the active one, if reconfiguration is enabled.
+    pub(crate) fn last_seen(&self) -> Option<Ensemble> {
+        self.last_seen.clone().filter(|_| self.reconfig_enabled)
     }
 }
 

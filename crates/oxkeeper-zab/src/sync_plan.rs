@@ -36,11 +36,11 @@ pub(crate) struct Means {
 
 /// Chooses from what is in memory.
 pub(crate) fn choose(history: &History, learner_last: Zxid, means: Means) -> SyncPlan {
-    let committed_max = history.committed();
+    let offered = history.offered();
     if means.force_snapshot || learner_last < Zxid::ZERO {
         return SyncPlan::Snap;
     }
-    if learner_last == committed_max {
+    if learner_last == offered {
         return SyncPlan::Diff { behind: learner_last };
     }
     if learner_last == Zxid::ZERO {
@@ -51,13 +51,9 @@ pub(crate) fn choose(history: &History, learner_last: Zxid, means: Means) -> Syn
     // Reference: after an election, or a SNAP from a leader without transactions, the last zxid is ⟨epoch, 0⟩. Nothing with
     // this zxid is in any log.
     let is_epoch_start = learner_last.counter() == 0;
-    if learner_last > committed_max {
+    if learner_last > offered {
         // TRUNC to 0 would take everything, and the reference's servers keep the first transaction then (BG029).
-        return if is_epoch_start || committed_max == Zxid::ZERO {
-            SyncPlan::Snap
-        } else {
-            SyncPlan::Trunc { to: committed_max }
-        };
+        return if is_epoch_start || offered == Zxid::ZERO { SyncPlan::Snap } else { SyncPlan::Trunc { to: offered } };
     }
     if learner_last >= history.after() {
         return inside(history, learner_last, is_epoch_start);
@@ -68,7 +64,7 @@ pub(crate) fn choose(history: &History, learner_last: Zxid, means: Means) -> Syn
 /// The learner's last zxid falls into the span of what is in memory.
 fn inside(history: &History, learner_last: Zxid, is_epoch_start: bool) -> SyncPlan {
     let mut previous = history.after();
-    for (zxid, _) in history.committed_entries() {
+    for (zxid, _) in history.offered_entries() {
         if *zxid > learner_last {
             break;
         }

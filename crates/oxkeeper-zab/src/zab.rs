@@ -191,6 +191,17 @@ impl Zab {
     pub fn ensemble(&self) -> &Ensemble {
         self.core.election.ensemble()
     }
+    /// What operators are shown for the last zxid while nothing is proposed in this epoch, where that is not the last transaction:
+    /// the beginning of the epoch, on an established leader (reference `Leader.startZkServer`) and on learners that have its state.
+    pub fn epoch_began(&self) -> Option<Zxid> {
+        match &self.role {
+            Role::Looking(_) => None,
+            Role::Leading(leader) => {
+                leader.epoch().filter(|_| leader.is_established()).map(|epoch| Zxid::new(epoch, 0))
+            }
+            Role::Following(follower) => follower.epoch_began(),
+        }
+    }
     pub fn last_logged(&self) -> Zxid {
         self.core.history.last_logged()
     }
@@ -228,7 +239,7 @@ impl Zab {
             accepted_epoch: core.epochs.accepted(),
             current_epoch: core.epochs.current(),
             last_logged: core.history.last_logged(),
-            last_committed: core.delivered,
+            last_committed: core.committed,
             voters: core.quorums().voters(),
             learners,
             election_round: core.election.round(),
@@ -506,6 +517,6 @@ impl Zab {
     /// As if everything through `last` had been proposed and committed.
     pub(crate) fn skip_counter_to(&mut self, last: Zxid) {
         self.core.history.reset(last);
-        self.core.delivered = last;
+        self.core.committed = last;
     }
 }

@@ -1,5 +1,6 @@
 //! Random schedules of faults over many seeds, and some that are told. `ZAB_SEED` runs one seed, `ZAB_SEEDS` so many.
 
+mod members;
 mod world;
 
 use std::collections::BTreeMap;

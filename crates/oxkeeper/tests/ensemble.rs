@@ -64,6 +64,23 @@ fn a_server_that_lost_its_data_is_given_a_snapshot() {
 }
 
 #[test]
+fn a_server_that_is_given_a_snapshot_shows_the_zxid_of_its_leader_though_nothing_is_written() {
+    let mut ensemble = Trio::start("zxid-shown");
+    let (first, _) = ensemble.wait_for_leader(3);
+    ensemble.client(first).create("/a", b"", CreateMode::Persistent).unwrap();
+    ensemble.kill(first);
+    std::fs::remove_dir_all(ensemble.data(first).join("version-2")).unwrap();
+    let (second, _) = ensemble.wait_for_leader(2);
+    ensemble.start_again(first);
+    ensemble.wait_for_leader(3);
+    // As scripts do that restart one server after the other.
+    let zxid = |id| ensemble.ask(id, "srvr").lines().find(|l| l.starts_with("Zxid: 0x")).unwrap_or("").to_owned();
+    assert!(zxid(second).ends_with("00000000"), "leader at {}", zxid(second));
+    eventually("the zxid of the leader", || zxid(first) == zxid(second));
+    ensemble.stop();
+}
+
+#[test]
 fn without_a_quorum_nobody_is_served_and_commands_say_so() {
     let mut ensemble = Trio::start("no-quorum");
     let (leader, followers) = ensemble.wait_for_leader(3);

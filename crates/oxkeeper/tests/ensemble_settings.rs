@@ -2,7 +2,7 @@
 
 mod processes;
 
-use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, Options};
+use oxkeeper_client::{Acl, Client, ClientError, CreateMode, ErrorCode, Id, Options, Perms};
 use processes::*;
 use std::net::TcpListener;
 use std::time::Duration;
@@ -256,4 +256,37 @@ fn a_port_for_other_servers_that_is_taken_is_tried_again() {
     drop(taken);
     trio.wait_for_leader(3);
     trio.stop();
+}
+
+#[test]
+fn with_eager_acl_checks_a_refused_write_takes_no_zxid_on_any_member() {
+    for (line, taken) in [("enableEagerACLCheck=true\n", 0), ("", 4)] {
+        let mut trio = Trio::new(&format!("eager{taken}"), |_, text, _| text + line);
+        (1..=3).for_each(|id| trio.start_again(id));
+        let (leader, _) = trio.wait_for_leader(3);
+        let owner = trio.client(leader);
+        owner.auth("digest", b"u:p").unwrap();
+        let strangers: Vec<Client> = (1..=3).map(|id| trio.client(id)).collect();
+        owner.create("/mine", b"", CreateMode::Persistent).unwrap();
+        owner.create("/mine/child", b"", CreateMode::Persistent).unwrap();
+        owner.set_acl("/mine", &[Acl::new(Perms::ALL, Id::new("auth", ""))], -1).unwrap();
+        let czxid = |path: &str| {
+            owner.create(path, b"", CreateMode::Persistent).unwrap();
+            owner.exists(path, false).unwrap().unwrap().czxid.0
+        };
+        for (at, stranger) in strangers.iter().enumerate() {
+            // It knows what the owner has done.
+            stranger.sync("/").unwrap();
+            let before = czxid(&format!("/before{at}"));
+            let no_auth = |result: Result<(), ClientError>| {
+                assert_eq!(result.unwrap_err().code(), Some(ErrorCode::NoAuth), "{line}server {}", at + 1);
+            };
+            no_auth(stranger.set("/mine", b"x", -1).map(drop));
+            no_auth(stranger.create("/mine/x", b"", CreateMode::Persistent).map(drop));
+            no_auth(stranger.delete("/mine/child", -1));
+            no_auth(stranger.set_acl("/mine", &oxkeeper_types::acl::open_acl(), -1).map(drop));
+            assert_eq!(czxid(&format!("/after{at}")) - before, 1 + taken, "{line}server {}", at + 1);
+        }
+        trio.stop();
+    }
 }

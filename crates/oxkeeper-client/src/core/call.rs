@@ -195,11 +195,11 @@ pub fn multi_failure(results: &[MultiResult]) -> Option<(usize, ErrorCode)> {
 }
 /// `watcher_type`: 1 children, 2 data, 3 any, 4 persistent, 5 persistent recursive.
 pub fn check_watches(path: &str, watcher_type: i32) -> Call<()> {
-    let body = WatchesRequest { path: path.into(), watcher_type };
+    let body = WatchesRequest { path: Some(path.into()), watcher_type };
     Call::new(OpCode::CheckWatches, path, |w| body.write(w), nothing)
 }
 pub fn remove_watches(path: &str, watcher_type: i32) -> Call<()> {
-    let body = WatchesRequest { path: path.into(), watcher_type };
+    let body = WatchesRequest { path: Some(path.into()), watcher_type };
     Call::new(OpCode::RemoveWatches, path, |w| body.write(w), nothing).watching(true, WatchEffect::Remove(watcher_type))
 }
 /// A watch that stays: on the node and its children's list, or (`recursive`) on the node and all below it.

@@ -4,7 +4,7 @@ use oxkeeper_compat::ensemble::cleanup;
 use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, rolling};
+use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, members, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --only WORDS      mixes whose name contains them
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
+  members    members change by files and restarts: one to three, four and five, back, exchanged, by name, observer to voter
+               --kinds K,..      of the fourth of five servers, one run each (ours,java:3.9.5)
   faults     kills, pauses and restarts on three of ours under clients; their history must be linearizable
                --seconds N       (60)
                --network yes     cuts links, too; needs root and `ip`
@@ -150,6 +152,18 @@ fn run_rolling(args: &Args) -> Result<ExitCode, String> {
     Ok(report.code())
 }
 
+fn run_members(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    for text in args.list("kinds", "ours,java:3.9.5") {
+        let other = kind(args, &text);
+        let started = Instant::now();
+        let name = format!("members with {}", other.short());
+        let result = members::run(&args.ours(), &other, args.seed()?, &mut |step| println!("ok {name}: {step}"));
+        report.line(&name, started, result);
+    }
+    Ok(report.code())
+}
+
 fn kind(args: &Args, text: &str) -> ServerKind {
     if text == "ours" { args.ours() } else { ServerKind::parse(text) }
 }
@@ -251,6 +265,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
+        "members" => Args::parse(words, &["kinds"]).and_then(|args| run_members(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
         "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
         "followers" => Args::parse(words, &["nodes", "seconds", "kinds"]).and_then(|args| run_followers(&args)),

@@ -1,8 +1,9 @@
 //! Command line of the oracle: plays random programs on two servers and reports where they differ.
 
 use oxkeeper_compat::lockstep::{self, Pair};
-use oxkeeper_compat::program::{self, Program};
+use oxkeeper_compat::program;
 use oxkeeper_compat::servers::{Server, ServerConfig, ServerKind, workspace_root};
+use oxkeeper_compat::step::{Program, Step};
 use oxkeeper_compat::{departures, four_letter, report, shrink};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -197,7 +198,7 @@ fn work(o: &Options, progress: &Progress) {
 /// Plays one program; what differs, as text.
 fn one(o: &Options, program: &Program) -> Result<Option<String>, String> {
     let mut pair = Pair::start(program, &o.reference, &o.candidate).map_err(|e| e.to_string())?;
-    let show = |step: &program::Step, lines: &[String]| {
+    let show = |step: &Step, lines: &[String]| {
         if o.show {
             println!("{step:?}\n    {}", lines.join("\n    "));
         }

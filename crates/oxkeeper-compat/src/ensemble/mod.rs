@@ -1,5 +1,6 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`rolling`], [`faults`], [`failover`] and [`followers`] are what is tried on them.
+//! them and tells who leads. [`mixed`], [`rolling`], [`members`], [`faults`], [`failover`] and [`followers`] are what is tried on
+//! them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
@@ -9,6 +10,7 @@ pub mod faults;
 pub mod followers;
 pub mod load;
 pub mod member;
+pub mod members;
 pub mod mixed;
 pub mod network;
 pub mod rolling;
@@ -161,9 +163,16 @@ impl Ensemble {
     }
 
     fn write_conf(&self, member: &Member) -> Result<(), ServerError> {
+        let lines: Vec<String> = self.members.iter().map(Member::line).collect();
+        self.write_list(member.id, &lines)
+    }
+
+    /// The zoo.cfg of a member, with these lines for the list of members.
+    pub fn write_list(&self, id: u8, lines: &[String]) -> Result<(), ServerError> {
+        let member = &self.members[usize::from(id) - 1];
         let mut text = conf(member, &self.layout);
-        for other in &self.members {
-            writeln!(text, "{}", other.line()).expect("writing to a string can not fail");
+        for line in lines {
+            writeln!(text, "{line}").expect("writing to a string can not fail");
         }
         let path = member.dir.join("zoo.cfg");
         fs::write(&path, text).map_err(io("write", &path))

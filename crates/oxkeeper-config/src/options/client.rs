@@ -87,7 +87,7 @@ pub(super) const ROWS: &[OptionDef] = &[
     g("largeRequestMaxBytes", int(Unit::Bytes, 1, 104_857_600), "Bytes of large requests in the server at most."),
     g("clientTcpKeepAlive", flag(false), "TCP keep-alive on client connections."),
     g("skipACL", Kind::Word { word: "yes", sets: true }, "Do not check ACLs."),
-    g("enableEagerACLCheck", flag(false), "Check ACLs before a write goes to the leader.").not_yet(),
+    g("enableEagerACLCheck", flag(false), "Check ACLs before a write goes to the leader."),
     g("4lw.commands.whitelist", Kind::List { default: "srvr" }, "Four-letter words that are answered; * is all."),
     g("allowSaslFailedClients", flag(false), "Keep a connection whose SASL exchange failed.").not_yet(),
     g("nio.numSelectorThreads", int_unset(Unit::Count, 1, "by cores"), "Threads of the client port."),

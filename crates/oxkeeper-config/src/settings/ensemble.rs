@@ -22,7 +22,7 @@ pub struct EnsembleConfig {
     /// This server's role, by the list of members.
     pub role: Role,
     pub members: Ensemble,
-    /// A list that was proposed but not activated before the last stop (`<zoo.cfg>.dynamic.next`).
+    /// A list that was proposed but not activated before the last stop (`<zoo.cfg>.dynamic.next`). Only with `reconfigEnabled`.
     pub last_seen: Option<Ensemble>,
     /// Where the list comes from; `None`: from the configuration file itself.
     pub dynamic_config_file: Option<PathBuf>,
@@ -133,7 +133,10 @@ impl Membership {
         }
         Ok(Membership {
             role: role(r, &members, my_id)?,
-            last_seen: last_seen(main, dynamic_config_file.is_some(), rules, read_file)?,
+            last_seen: match dynamic_config_file {
+                Some(_) if r.flag("reconfigEnabled")? => last_seen(main, rules, read_file)?,
+                _ => None,
+            },
             distributed: !standalone_enabled || voters > 1,
             members,
             my_id,
@@ -290,17 +293,10 @@ fn role(r: &mut Reader, members: &Ensemble, my_id: Option<ServerId>) -> Result<R
     Ok(by_list)
 }
 
-/// `<zoo.cfg>.dynamic.next`, looked for only beside a dynamic file.
-fn last_seen(
-    main: &MainSource,
-    dynamic: bool,
-    rules: MemberRules,
-    read_file: &mut ReadFile,
-) -> Result<Option<Ensemble>> {
+/// `<zoo.cfg>.dynamic.next`, looked for only beside a dynamic file. Without reconfiguration it is an old one, and would count in
+/// every quorum (ZOOKEEPER-3829).
+fn last_seen(main: &MainSource, rules: MemberRules, read_file: &mut ReadFile) -> Result<Option<Ensemble>> {
     let MainSource::File { path, .. } = main else { return Ok(None) };
-    if !dynamic {
-        return Ok(None);
-    }
     let path = PathBuf::from(format!("{path}.dynamic.next"));
     let advice = "it holds a list of members that was proposed before the last stop";
     let Some(text) = read(&path, read_file, advice)? else { return Ok(None) };

@@ -101,6 +101,34 @@ pub enum ClientAuth {
 const X509_PROVIDER: &str = "org.apache.zookeeper.server.auth.X509AuthenticationProvider";
 
 impl Security {
+    /// Whether an authentication scheme of this name exists (reference `ProviderRegistry`): by its own switch, or by a class
+    /// that `authProvider.*` names. Classes of others than ZooKeeper cannot be loaded, so their schemes do not exist.
+    pub fn knows_scheme(&self, scheme: &str) -> bool {
+        let has = |class: &str| self.auth_providers.values().any(|name| name.contains(class));
+        match scheme {
+            "ip" => true,
+            "digest" => self.digest_enabled,
+            "x509" => has("X509AuthenticationProvider"),
+            "sasl" => has("SASLAuthenticationProvider"),
+            "ensemble" => !self.ensemble_names.is_empty() || has("EnsembleAuthenticationProvider"),
+            _ => false,
+        }
+    }
+
+    /// Clients cannot be asked for a scheme that nobody can prove anything by (reference `AuthenticationHelper`).
+    fn check_enforced_schemes(&self, r: &Reader) -> Result<(), ConfigError> {
+        let asked = self.enforced_schemes.iter().flatten().map(|scheme| ("enforce.auth.schemes", scheme.as_str()));
+        let sasl = self.session_requires_sasl.then_some(("sessionRequireClientSASLAuth", "sasl"));
+        let Some((key, scheme)) = sasl.into_iter().chain(asked).find(|(_, scheme)| !self.knows_scheme(scheme)) else {
+            return Ok(());
+        };
+        let text = format!(
+            "{key} demands the authentication scheme {scheme}, which is not available here; authProvider.{scheme} names its \
+             class, or take it out of {key}"
+        );
+        Err(ConfigError::Conflict { at: super::client::place(r, &[key]), text })
+    }
+
     pub(crate) fn read(r: &mut Reader, serves_tls: bool) -> Result<Security, ConfigError> {
         let tls_auth_scheme = r.text("ssl.authProvider");
         let mut auth_providers = family(r, "authProvider.*");
@@ -117,7 +145,7 @@ impl Security {
                     .to_string();
             return Err(ConfigError::Conflict { at: super::client::place(r, &["enforce.auth.enabled"]), text });
         }
-        Ok(Security {
+        let security = Security {
             auth_providers,
             digest_enabled: r.flag("DigestAuthenticationProvider.enabled")?,
             digest_algorithm: r.text("DigestAuthenticationProvider.digestAlg"),
@@ -137,7 +165,9 @@ impl Security {
             fips_mode: r.flag("fips-mode")?,
             client_tls: Tls::read(r, "ssl.")?,
             quorum_tls: Tls::read(r, "ssl.quorum.")?,
-        })
+        };
+        security.check_enforced_schemes(r)?;
+        Ok(security)
     }
 }
 

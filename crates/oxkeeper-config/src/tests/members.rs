@@ -188,11 +188,13 @@ fn members_come_from_the_dynamic_file_and_the_version_from_its_name() {
 }
 
 #[test]
-fn a_list_proposed_before_the_stop_is_read() {
+fn a_list_proposed_before_the_stop_is_read_where_reconfiguration_is_enabled() {
     let next = "server.1=a:1:2\nserver.2=b:1:2\nversion=10000000b";
     let files = [("/c/zoo.cfg.dynamic.10000000a", DYNAMIC), ("/data/myid", "2"), ("zoo.cfg.dynamic.next", next)];
-    let seen = load_with(POINTER, &files).unwrap().ensemble.unwrap().last_seen.unwrap();
+    let enabled = format!("{POINTER}reconfigEnabled=true\n");
+    let seen = load_with(&enabled, &files).unwrap().ensemble.unwrap().last_seen.unwrap();
     assert_eq!((seen.version(), seen.members().len()), (Zxid(0x1_0000_000b), 2));
+    assert_eq!(load_with(POINTER, &files).unwrap().ensemble.unwrap().last_seen, None, "ZOOKEEPER-3829");
 }
 
 #[test]

@@ -124,9 +124,32 @@ fn enforced_authentication_needs_schemes() {
         refused("enforce.auth.enabled=true"),
         "zoo.cfg:1: enforce.auth.enabled is true but enforce.auth.schemes is empty; name the schemes, as in digest,sasl"
     );
-    let c = load("enforce.auth.enabled=true\nenforce.auth.schemes=digest, sasl");
-    assert_eq!(c.security.enforced_schemes.unwrap(), ["digest", "sasl"]);
+    let c = load("enforce.auth.enabled=true\nenforce.auth.schemes=digest, ip");
+    assert_eq!(c.security.enforced_schemes.unwrap(), ["digest", "ip"]);
     assert_eq!(load("enforce.auth.schemes=digest").security.enforced_schemes, None);
+}
+
+#[test]
+fn enforced_schemes_need_their_providers() {
+    let enforced = |schemes: &str| format!("enforce.auth.enabled=true\nenforce.auth.schemes={schemes}");
+    assert_eq!(
+        refused(&enforced("digest,other")),
+        "zoo.cfg:2: enforce.auth.schemes demands the authentication scheme other, which is not available here; \
+         authProvider.other names its class, or take it out of enforce.auth.schemes"
+    );
+    assert!(refused(&enforced("world")).contains("the authentication scheme world"));
+    assert!(refused(&format!("{}\nDigestAuthenticationProvider.enabled=false", enforced("digest"))).contains("digest"));
+    assert!(refused("sessionRequireClientSASLAuth=true").contains("the authentication scheme sasl"));
+    let class = |name: &str| format!("authProvider.1=org.apache.zookeeper.server.auth.{name}AuthenticationProvider");
+    for (scheme, provider) in [("sasl", "SASL"), ("x509", "X509"), ("ensemble", "Ensemble")] {
+        assert!(refused(&enforced(scheme)).contains(scheme));
+        load(&format!("{}\n{}", enforced(scheme), class(provider)));
+    }
+    load(&format!("{}\nensembleAuthName=here", enforced("ensemble")));
+    load(&format!("{}\nsecureClientPort=1", enforced("x509")));
+    load(&format!("sessionRequireClientSASLAuth=true\n{}", class("SASL")));
+    // Named without being enforced, they do no harm.
+    load("enforce.auth.schemes=other");
 }
 
 #[test]

@@ -84,7 +84,8 @@ requests! {
     SyncRequest { path: optional_string }
     GetEphemeralsRequest { prefix: optional_string }
     /// checkWatches, removeWatches: `watcher_type` is 1 children, 2 data, 3 any, 4 persistent, 5 recursive.
-    WatchesRequest { path: path, watcher_type: int }
+    /// No watch is on a null path, but the reference asks.
+    WatchesRequest { path: optional_string, watcher_type: int }
     /// `mode` 0 persistent, 1 persistent recursive. A null path is taken by the reference and closes the connection later.
     AddWatchRequest { path: optional_string, mode: int }
     SetWatchesRequest { relative_zxid: zxid, data: strings, exist: strings, child: strings }

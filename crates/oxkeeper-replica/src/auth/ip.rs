@@ -1,19 +1,12 @@
 //! The ip scheme: addresses as text, with an optional number of leading bits (reference `IPAuthenticationProvider`).
 
 use oxkeeper_types::Id;
+use oxkeeper_types::address::host_text;
 use std::net::IpAddr;
 
 /// The id that every connection has from its start.
 pub fn ip_id(peer: IpAddr) -> Id {
-    Id::new("ip", address_name(peer))
-}
-
-/// An address as Java prints it: IPv6 as eight groups without compression, and IPv4 in IPv6 as plain IPv4.
-pub fn address_name(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => v6.segments().map(|s| format!("{s:x}")).join(":"),
-    }
+    Id::new("ip", host_text(peer))
 }
 
 /// Bytes of an address: the first `length` (4 or 16) count.

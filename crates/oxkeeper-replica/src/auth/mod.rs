@@ -12,7 +12,7 @@ mod scheme;
 
 pub use acl::{allowed, fixup_acl, masked_acl};
 pub use digest::digest_id;
-pub use ip::{address_name, ip_id};
+pub use ip::ip_id;
 pub use scheme::Scheme;
 
 use crate::options::AuthOptions;
@@ -67,8 +67,12 @@ pub fn authenticate(
             None | Some([]) => AuthVerdict::Accepted,
             Some(name) => {
                 let name = String::from_utf8_lossy(name);
-                let ours = options.ensemble_names.iter().any(|n| *n == name);
-                if ours { AuthVerdict::Accepted } else { AuthVerdict::CloseWithoutReply }
+                let names = &options.ensemble_names;
+                if names.is_empty() || names.iter().any(|n| *n == name) {
+                    AuthVerdict::Accepted
+                } else {
+                    AuthVerdict::CloseWithoutReply
+                }
             }
         },
     }

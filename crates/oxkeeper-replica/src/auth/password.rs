@@ -31,21 +31,60 @@ pub fn is_session_password(session: SessionId, password: &[u8]) -> bool {
     session != SessionId::NONE && password == session_password(session)
 }
 
+/// The ids that this server will hand out. They follow the wall clock, which may step back over a restart: so they also
+/// follow the sessions that are known, of which this server may have handed out some in an earlier life.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionIds {
+    next: SessionId,
+}
+
+impl SessionIds {
+    pub fn new(
+        wall: Millis,
+        server: ServerId,
+        rules: OwnerRules,
+        known: impl Iterator<Item = (SessionId, Millis)>,
+    ) -> SessionIds {
+        let mut ids = SessionIds { next: first_session_id(wall, server, rules) };
+        known.for_each(|(session, _)| ids.pass(session));
+        ids
+    }
+
+    /// An id that nobody has.
+    pub fn take(&mut self) -> SessionId {
+        let session = self.next;
+        self.next = next_session_id(session);
+        session
+    }
+
+    /// This session exists: no later one gets its id. Those of other servers do not matter.
+    pub fn pass(&mut self, session: SessionId) {
+        let server = |id: SessionId| id.0 >> SERVER_SHIFT;
+        let next = next_session_id(session);
+        if server(session) == server(self.next) && server(next) == server(self.next) && session.0 >= self.next.0 {
+            self.next = next;
+        }
+    }
+}
+
+/// The server's id stands in the byte above these bits.
+const SERVER_SHIFT: u32 = 56;
+
 /// The first id that a server hands out after its start: its own id on top, then the time (reference
 /// `SessionTrackerImpl.initializeNextSessionId`). The reference reads a clock that starts with its host, so that ids can
 /// come twice after a reboot; the wall clock does not have that fault.
-pub fn first_session_id(wall: Millis, server: ServerId, rules: OwnerRules) -> SessionId {
+pub(super) fn first_session_id(wall: Millis, server: ServerId, rules: OwnerRules) -> SessionId {
     assert!(
         !rules.extended_types || server.0 <= EXTENDED_SERVER_ID_MAX,
         "server id {} with extendedTypesEnabled: at most {EXTENDED_SERVER_ID_MAX}, since 255 marks TTL nodes",
         server.0
     );
     let time = (((wall.0 as u64) << 24) >> 8) as i64;
-    skip_reserved(time | (server.0 << 56))
+    skip_reserved(time | (server.0 << SERVER_SHIFT))
 }
 
 /// The id after this one.
-pub fn next_session_id(session: SessionId) -> SessionId {
+pub(super) fn next_session_id(session: SessionId) -> SessionId {
     skip_reserved(session.0.wrapping_add(1))
 }
 

@@ -22,7 +22,7 @@ impl Scheme {
             "digest" if options.digest_enabled => Some(Scheme::Digest),
             "x509" if options.x509_enabled => Some(Scheme::X509),
             "sasl" if options.sasl_enabled => Some(Scheme::Sasl),
-            "ensemble" if !options.ensemble_names.is_empty() => Some(Scheme::Ensemble),
+            "ensemble" if options.ensemble_enabled => Some(Scheme::Ensemble),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use super::password::*;
 use super::*;
 use crate::options::{DigestAlgorithm, Options};
 use oxkeeper_types::acl::open_acl;
+use oxkeeper_types::address::host_text;
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Acl, ErrorCode, Millis, Perms, ServerId, SessionId};
 
@@ -79,6 +80,11 @@ fn unknown_schemes_fail() {
 #[test]
 fn a_client_of_another_ensemble_is_closed_without_an_answer() {
     let mut options = options();
+    assert_eq!(try_auth(&options, "ensemble", b"").0, AuthVerdict::Failed, "the scheme is not known");
+    options.auth.ensemble_enabled = true;
+    for name in [&b""[..], b"any"] {
+        assert_eq!(try_auth(&options, "ensemble", name), (AuthVerdict::Accepted, vec![]), "it has no name of its own");
+    }
     options.auth.ensemble_names = vec!["one".into(), "two".into()];
     assert_eq!(try_auth(&options, "ensemble", b"two"), (AuthVerdict::Accepted, vec![]));
     assert_eq!(try_auth(&options, "ensemble", b""), (AuthVerdict::Accepted, vec![]));
@@ -114,7 +120,7 @@ fn enforced_schemes_must_be_met() {
 
 #[test]
 fn addresses_are_named_as_java_does() {
-    let name = |text: &str| address_name(text.parse().unwrap());
+    let name = |text: &str| host_text(text.parse().unwrap());
     assert_eq!(name("127.0.0.1"), "127.0.0.1");
     assert_eq!(name("::1"), "0:0:0:0:0:0:0:1");
     assert_eq!(name("2001:db8::ff00:42"), "2001:db8:0:0:0:0:ff00:42");
@@ -325,6 +331,28 @@ fn session_ids_start_with_the_server() {
     // Server 128 at time 0 would get the owner of containers.
     assert_eq!(first_session_id(Millis(0), ServerId(128), OwnerRules::default()), SessionId(i64::MIN + 1));
     assert_eq!(next_session_id(SessionId(-1)), SessionId(1));
+}
+
+#[test]
+fn ids_stay_above_those_of_the_same_server_and_within_its_range() {
+    let of = |server: i64, time: i64| SessionId((server << 56) | time);
+    let now = Millis(1_700_000_000_000);
+    let ids = |known: &[SessionId]| {
+        let known = known.iter().map(|id| (*id, Millis(1)));
+        SessionIds::new(now, ServerId(3), OwnerRules::default(), known)
+    };
+    let first = ids(&[]).take();
+    let ahead = SessionId(first.0 + 5_000_000);
+    assert_eq!(ids(&[ahead, of(4, 0xff_ffff_ffff_ffff), SessionId(-1), of(3, 7)]).take(), SessionId(ahead.0 + 1));
+    assert_eq!(ids(&[of(3, 0xff_ffff_ffff_ffff)]).take(), first, "the last id of the range has none above it");
+    let mut passed = ids(&[]);
+    passed.pass(first);
+    assert_eq!((passed.take(), passed.take()), (SessionId(first.0 + 1), SessionId(first.0 + 2)));
+    // A server above 127 has negative ids.
+    let mut high = SessionIds::new(now, ServerId(200), OwnerRules::default(), std::iter::empty());
+    let first = high.take();
+    high.pass(SessionId(first.0 + 9));
+    assert_eq!(high.take(), SessionId(first.0 + 10));
 }
 
 #[test]

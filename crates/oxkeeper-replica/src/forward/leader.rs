@@ -3,6 +3,7 @@
 use crate::input::Now;
 use crate::output::Outputs;
 use crate::pipeline::flight::{Origin, SyncOrigin};
+use crate::pipeline::prep::PrepRequest;
 use crate::replica::Replica;
 use crate::session::Speaker;
 use crate::state::State;
@@ -39,8 +40,9 @@ impl Replica {
             _ => return self.propose_refusal(state, now, session, xid, ErrorCode::Unimplemented, out),
         };
         self.tracker.touch(session, now.monotonic);
-        let check = self.tracker.check(session, speaker);
-        self.propose(state, now, Origin::Elsewhere, session, xid, op, body, &auth, check, out);
+        let session_check = self.tracker.check(session, speaker);
+        let request = PrepRequest { session, xid, op, body, auth: &auth, session_check };
+        self.propose(state, now, Origin::Elsewhere, &request, out);
     }
 
     /// A learner serves this session now, if it lives.

@@ -78,7 +78,7 @@ impl State {
         if matches!(op, OpCode::SetWatches | OpCode::SetWatches2)
             && let Err(error) = reading.restore_watches(op, body, out)
         {
-            return self.refuse(xid, Refusal::Malformed(error), out.len(), out);
+            return self.refuse(op, xid, Refusal::Malformed(error), out.len(), out);
         }
         let xid = if op == OpCode::Ping { XID_PING } else { xid };
         let start = out.len();
@@ -90,12 +90,12 @@ impl State {
         });
         match answered {
             Ok(()) => ReadDone { error: ErrorCode::Ok, malformed: None },
-            Err(refusal) => self.refuse(xid, refusal, start, out),
+            Err(refusal) => self.refuse(op, xid, refusal, start, out),
         }
     }
 
     /// Replaces whatever stands behind `start` by an error reply.
-    fn refuse(&self, xid: Xid, refusal: Refusal, start: usize, out: &mut Vec<u8>) -> ReadDone {
+    fn refuse(&self, op: OpCode, xid: Xid, refusal: Refusal, start: usize, out: &mut Vec<u8>) -> ReadDone {
         let done = match &refusal {
             Refusal::Code(error) => ReadDone { error: *error, malformed: None },
             Refusal::Malformed(why) => ReadDone { error: ErrorCode::MarshallingError, malformed: Some(*why) },
@@ -104,7 +104,12 @@ impl State {
                 ReadDone { error: ErrorCode::MarshallingError, malformed: Some(why) }
             }
         };
-        let empty_results = matches!(refusal, Refusal::WritesInMultiRead);
+        // The reference has begun its list of results when it meets a null path in a multiRead.
+        let empty_results = match &refusal {
+            Refusal::WritesInMultiRead => true,
+            Refusal::Malformed(why) => op == OpCode::MultiRead && matches!(why, DecodeError::Null { .. }),
+            Refusal::Code(_) => false,
+        };
         out.truncate(start);
         frame::append(out, |out| {
             let header = ReplyHeader { xid, zxid: self.tree.last_processed(), error: done.error.number() };

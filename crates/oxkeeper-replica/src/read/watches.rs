@@ -29,13 +29,15 @@ impl<W: WatchAccess> Reading<'_, W> {
 
     pub(super) fn check_watches(&self, r: &mut Reader) -> Result<(), Refusal> {
         let (request, kind) = read_watches_request(r)?;
-        let found = self.watches.with(|table| table.contains(self.caller.conn, &request.path, kind));
+        let found =
+            request.path.is_some_and(|path| self.watches.with(|table| table.contains(self.caller.conn, &path, kind)));
         if found { Ok(()) } else { Err(ErrorCode::NoWatcher.into()) }
     }
 
     pub(super) fn remove_watches(&self, r: &mut Reader) -> Result<(), Refusal> {
         let (request, kind) = read_watches_request(r)?;
-        let found = self.watches.with(|table| table.remove(self.caller.conn, &request.path, kind));
+        let found =
+            request.path.is_some_and(|path| self.watches.with(|table| table.remove(self.caller.conn, &path, kind)));
         if found { Ok(()) } else { Err(ErrorCode::NoWatcher.into()) }
     }
 

@@ -165,6 +165,14 @@ impl Server {
         conn
     }
 
+    /// A new server on the same state; the session of its first client.
+    pub fn restart(&mut self) -> SessionId {
+        self.conns.clear();
+        self.replica = Replica::new(self.options.clone(), &self.state, 0, false, self.now);
+        let conn = self.client();
+        self.session(conn)
+    }
+
     pub fn session(&self, conn: ConnId) -> SessionId {
         self.conns[&conn].session
     }

@@ -221,7 +221,7 @@ impl World {
                 PeerOutput::DialLeader { leader } => self.dialled = Some(leader),
                 PeerOutput::SendImage { image, .. } => self.frozen.push(image),
                 PeerOutput::ReadHistory { link, after } => self.history_wanted.push((link, after)),
-                PeerOutput::Role(_) => self.dialled = None,
+                PeerOutput::Role { .. } => self.dialled = None,
                 PeerOutput::Notify { .. } | PeerOutput::Send { .. } => {}
             }
         }

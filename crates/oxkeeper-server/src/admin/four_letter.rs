@@ -5,6 +5,7 @@ use super::{ServerInfo, mntr};
 use crate::report::{Connection, Reporter};
 use oxkeeper_proto::frame::FourLetterWord as Word;
 use oxkeeper_replica::output::Mode;
+use oxkeeper_types::address::socket_text;
 use oxkeeper_types::{Millis, OpCode};
 use std::fmt::Write;
 use std::path::Path;
@@ -122,7 +123,7 @@ fn conf(reporter: &Reporter, info: &ServerInfo, out: &mut String) -> std::fmt::R
 fn connection(of: &Connection, brief: bool, out: &mut String) -> std::fmt::Result {
     let interest = i32::from(of.session != 0);
     let (queued, received, sent) = (of.outstanding, of.received, of.sent);
-    write!(out, " /{}[{interest}](queued={queued},recved={received},sent={sent}", of.peer)?;
+    write!(out, " /{}[{interest}](queued={queued},recved={received},sent={sent}", socket_text(of.peer))?;
     if !brief && of.session != 0 {
         let op = last_operation(of.last_op);
         write!(out, ",sid=0x{:x},lop={op},est={},to={}", of.session, of.established, of.timeout_ms)?;
@@ -190,7 +191,7 @@ fn dump(reporter: &Reporter, info: &ServerInfo, out: &mut String) -> std::fmt::R
     let connections = reporter.connections();
     writeln!(out, "Connections dump:\nConnections Sets (1)/({}):", connections.len())?;
     writeln!(out, "{} expire at {}:", connections.len(), date(all.now.wall + info.session_timeout_max))?;
-    connections.iter().try_for_each(|of| writeln!(out, "\tip: /{} sessionId: 0x{:x}", of.peer, of.session))
+    connections.iter().try_for_each(|of| writeln!(out, "\tip: /{} sessionId: 0x{:x}", socket_text(of.peer), of.session))
 }
 
 fn status(reporter: &Reporter, info: &ServerInfo, clients: bool, out: &mut String) -> std::fmt::Result {

@@ -17,6 +17,7 @@ use crate::metrics::bump;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use oxkeeper_replica::{CloseReason, Input, auth};
+use oxkeeper_types::address::socket_text;
 use oxkeeper_types::limits::OUTBOX_BYTES_HIGH;
 use oxkeeper_types::{ConnId, Id, Millis, SessionId};
 use std::io::{self, ErrorKind, Read, Write};
@@ -216,10 +217,11 @@ impl Connection {
     }
 
     pub fn log_close(&self, reason: &str) {
+        let peer = socket_text(self.link.peer);
         if self.session == SessionId::NONE {
-            tracing::info!("closed the connection of {}: {reason}", self.link.peer);
+            tracing::info!("closed the connection of /{peer}: {reason}");
         } else {
-            tracing::info!("closed the connection of {}, session {}: {reason}", self.link.peer, self.session);
+            tracing::info!("closed the connection of /{peer}, session {}: {reason}", self.session);
         }
     }
 
@@ -404,7 +406,7 @@ impl Connection {
             }
         }
         if let Err(error) = registry.deregister(&mut self.socket) {
-            tracing::debug!("deregistering {}: {error}", self.link.peer);
+            tracing::debug!("deregistering /{}: {error}", socket_text(self.link.peer));
         }
         lock(&port.links).remove(&self.link.conn);
         lock(&port.admission).left(self.link.peer.ip());

@@ -9,6 +9,7 @@ use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use oxkeeper_replica::Input;
+use oxkeeper_types::address::socket_text;
 use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
 use oxkeeper_types::{ConnId, Millis, SessionId};
 use slab::Slab;
@@ -190,7 +191,7 @@ impl IoThread {
                     let (total, each) =
                         (self.port.options.connections_max, self.port.options.connections_per_address_max);
                     if let Err(why) = lock(&self.port.admission).enter(peer.ip(), total, each) {
-                        tracing::warn!("Too many connections from {peer} - {why}");
+                        tracing::warn!("Too many connections from /{} - {why}", socket_text(peer));
                         bump(&self.port.metrics.io[self.index].connections_rejected, 1);
                         continue;
                     }
@@ -229,7 +230,7 @@ impl IoThread {
             }
             Err(error) => {
                 lock(&self.port.admission).left(peer.ip());
-                tracing::info!("the connection of {peer} ended before it began: {error}");
+                tracing::info!("the connection of /{} ended before it began: {error}", socket_text(peer));
             }
         }
     }

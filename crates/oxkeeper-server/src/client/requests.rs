@@ -9,7 +9,7 @@ use crate::lock::lock;
 use crate::metrics::bump;
 use crate::serving::LockedWatches;
 use bytes::Bytes;
-use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader};
+use oxkeeper_proto::client::{AuthRequest, ConnectRequest, ReplyHeader, RequestHeader, SaslRequest};
 use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
@@ -178,14 +178,53 @@ impl Connection {
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
             Route::Read(op) => self.read(port, request(op), reading, out)?,
-            Route::Submit(op) => return self.submit(port, scratch, request(op), now, out),
+            Route::Submit(op) => {
+                if port.serving.options.eager_acl_check && self.refuse_eagerly(port, request(op), reading, out)? {
+                    return Ok(true);
+                }
+                return self.submit(port, scratch, request(op), now, out);
+            }
             Route::Auth => self.authenticate(port, header.xid, body, out)?,
-            Route::Sasl => answer_sasl(header.xid, out),
+            Route::Sasl => answer_sasl(header.xid, body, out)?,
             Route::Refuse => {
                 write_error(header.xid, Zxid::NONE, ErrorCode::Unimplemented, out);
                 return Err(End::Because(format!("request type {} is unknown, or not for clients", header.op)));
             }
         }
+        Ok(true)
+    }
+
+    /// Takes the shared side, with everything that is due to this connection sent first.
+    fn look<'s>(&mut self, port: &'s ClientPort, reading: &mut Reading<'s>, out: &mut Vec<u8>) -> Result<(), End> {
+        if reading.state.is_none() {
+            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
+            reading.state = Some(guard);
+            self.absorb(port, drained)?;
+        }
+        Ok(())
+    }
+
+    /// A write that its client may not do is answered here, with no zxid (`enableEagerACLCheck`). Behind a write that is not
+    /// answered it goes the way of all writes and is refused in its place: the answers keep their order, where the
+    /// reference's do not.
+    fn refuse_eagerly<'s>(
+        &mut self,
+        port: &'s ClientPort,
+        request: Request,
+        reading: &mut Reading<'s>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, End> {
+        if !self.may_take(port, Class::Here) {
+            return Ok(false);
+        }
+        self.look(port, reading, out)?;
+        let state = reading.state.as_ref().expect("taken above");
+        let Some(code) = state.refuses_eagerly(&port.serving.options, &self.auth, request.op, request.body) else {
+            return Ok(false);
+        };
+        write_error(request.xid, Zxid::ZERO, code, out);
+        self.link.figures.answers(request.op.number(), request.xid.0);
+        reading.reads += 1;
         Ok(true)
     }
 
@@ -199,11 +238,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), End> {
         let Request { xid, op, body, .. } = request;
-        if reading.state.is_none() {
-            let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
-            reading.state = Some(guard);
-            self.absorb(port, drained)?;
-        }
+        self.look(port, reading, out)?;
         let tree_state = reading.state.as_ref().expect("taken above");
         let metrics = &port.metrics.io[self.link.thread];
         let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
@@ -360,11 +395,18 @@ fn write_error(xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Vec<u8>) {
     frame::append(out, |b| ReplyHeader { xid, zxid, error: code.number() }.write(&mut Writer::new(b)));
 }
 
-/// No SASL server is configured: success with a null token, as the reference answers then.
-fn answer_sasl(xid: Xid, out: &mut Vec<u8>) {
+/// No SASL server is configured: the reference answers any token with success and a null one, whether SASL is demanded or
+/// not, and closes on a token that is null itself.
+fn answer_sasl(xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
+    let request = SaslRequest::read(&mut Reader::unbounded(body))
+        .map_err(|error| End::Because(format!("a SASL token that cannot be decoded: {error}")))?;
+    if request.token.is_none() {
+        return Err(End::Because("a SASL token that is null".into()));
+    }
     frame::append(out, |b| {
         let mut w = Writer::new(b);
         ReplyHeader { xid, zxid: Zxid::ZERO, error: 0 }.write(&mut w);
         w.buffer(None);
     });
+    Ok(())
 }

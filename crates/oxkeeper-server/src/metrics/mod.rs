@@ -111,7 +111,7 @@ pub struct PeerMetrics {
     pub election_ms: Summary,
     /// Monotonic milliseconds of the server's clock: since when it leads; 0 while it does not.
     pub leading_since: AtomicI64,
-    /// The zxid before the first one of the epoch that this server led last.
+    /// The zxid with which the epoch began, where operators are shown it (`Zab::epoch_began`); 0 elsewhere.
     pub epoch_began: AtomicI64,
 }
 

@@ -89,7 +89,7 @@ impl Mesh {
         self.shared.options.me
     }
     fn is_member(&self, server: ServerId) -> bool {
-        self.shared.options.members.contains_key(&server)
+        self.shared.options.is_member(server)
     }
 
     /// A message for a member.

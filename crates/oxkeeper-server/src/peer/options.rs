@@ -15,8 +15,10 @@ pub struct PeerOptions {
     pub me: ServerId,
     /// This server does not vote.
     pub is_observer: bool,
-    /// Where each member is reached; those of a list that is not active yet, where they are in no other.
+    /// Where each member is reached.
     pub members: BTreeMap<ServerId, Vec<MemberAddress>>,
+    /// The same by a list that is not active yet: their election ports are dialled, too.
+    pub proposed: BTreeMap<ServerId, Vec<MemberAddress>>,
     /// `quorumListenOnAllIPs`
     pub listen_on_all: bool,
     /// `electionPortBindRetry`; `None`: for ever.
@@ -55,14 +57,11 @@ impl PeerOptions {
         let tick = u64::from(config.sessions.tick_time_ms);
         let ticks = |n: u32| Duration::from_millis(tick * u64::from(n));
         let election = &ensemble.election;
-        let mut members = addresses(&ensemble.members);
-        for (id, places) in ensemble.last_seen.iter().flat_map(addresses) {
-            members.entry(id).or_insert(places);
-        }
         Some(PeerOptions {
             me: ensemble.my_id,
             is_observer: ensemble.role == Role::Observer,
-            members,
+            members: addresses(&ensemble.members),
+            proposed: ensemble.last_seen.as_ref().map(addresses).unwrap_or_default(),
             listen_on_all: ensemble.listen_on_all_ips,
             bind_retries_max: election.bind_retries_max,
             election_connect_timeout: Duration::from_millis(election.connect_timeout_ms),
@@ -92,10 +91,21 @@ impl PeerOptions {
     pub fn own(&self) -> &[MemberAddress] {
         &self.members[&self.me]
     }
-    /// The addresses of a member's election port; none for a stranger.
+    /// Whether it is in a list.
+    pub fn is_member(&self, server: ServerId) -> bool {
+        self.members.contains_key(&server) || self.proposed.contains_key(&server)
+    }
+    /// The addresses of a member's election port, by the active list and then by the proposed one where that has others (EL020,
+    /// reference `QuorumCnxManager.connectOne`); none for a stranger.
     pub fn election_places(&self, server: ServerId) -> Vec<Place> {
-        let addresses = self.members.get(&server).map_or(&[][..], Vec::as_slice);
-        addresses.iter().map(|a| Place { host: a.host.clone(), port: a.election_port }).collect()
+        let mut places = Vec::new();
+        for address in [&self.members, &self.proposed].into_iter().filter_map(|list| list.get(&server)).flatten() {
+            let place = Place { host: address.host.clone(), port: address.election_port };
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
     }
     /// The addresses of a member's quorum port; none for a stranger.
     pub fn quorum_places(&self, server: ServerId) -> Vec<Place> {
@@ -104,9 +114,9 @@ impl PeerOptions {
     }
     /// What a greeting says of us: one address, unless several are allowed (EL002, EL003).
     pub fn own_texts(&self) -> Vec<String> {
-        let places = self.election_places(self.me);
-        let count = if self.multi_address { places.len() } else { 1 };
-        places.iter().take(count).map(ToString::to_string).collect()
+        let count = if self.multi_address { self.own().len() } else { 1 };
+        let places = self.own().iter().take(count);
+        places.map(|a| Place { host: a.host.clone(), port: a.election_port }.to_string()).collect()
     }
 }
 
@@ -118,4 +128,50 @@ fn addresses(ensemble: &Ensemble) -> BTreeMap<ServerId, Vec<MemberAddress>> {
 fn packet_bytes_max(config: &Config) -> usize {
     let requests = config.client.request_bytes_max as usize;
     requests + (config.client.request_extra_bytes as usize).max(oxkeeper_types::limits::JUTE_EXTRA_BYTES_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxkeeper_config::{Inputs, MainSource};
+
+    /// Server 1, by these lines of members and of a list that was proposed before the last stop.
+    fn options(more: &str, members: &str, proposed: &str) -> PeerOptions {
+        let text = format!("dataDir=/data\nclientPort=1\ninitLimit=5\nsyncLimit=5\ndynamicConfigFile=/c/list\n{more}");
+        let main = MainSource::File { path: "zoo.cfg".into(), text };
+        let config = Config::load(&Inputs { main, ..Inputs::default() }, &mut |path| {
+            Ok(Some(match path.to_str() {
+                Some("/c/list") => members.to_owned(),
+                Some("zoo.cfg.dynamic.next") => proposed.to_owned(),
+                _ => "1".to_owned(),
+            }))
+        });
+        PeerOptions::from_config(&config.unwrap()).unwrap()
+    }
+
+    fn dialled(options: &PeerOptions, server: i64) -> Vec<String> {
+        options.election_places(ServerId(server)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_member_is_dialled_by_the_active_list_and_where_a_proposed_one_has_it_elsewhere_there_too() {
+        let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2";
+        let proposed = "server.1=z:1:2\nserver.2=b:1:2\nserver.3=new:1:2\nserver.4=d:1:2\nversion=5";
+        let both = options("reconfigEnabled=true\n", members, proposed);
+        assert_eq!(dialled(&both, 2), ["b:2"], "no address twice");
+        assert_eq!(dialled(&both, 3), ["c:2", "new:2"]);
+        assert_eq!(dialled(&both, 4), ["d:2"]);
+        assert!(dialled(&both, 5).is_empty() && both.is_member(ServerId(4)) && !both.is_member(ServerId(5)));
+        assert_eq!((both.own()[0].host.as_str(), both.own_texts()), ("a", vec!["a:2".to_owned()]));
+        // A leader is followed where the active list has it.
+        assert_eq!(both.quorum_places(ServerId(3)).len(), 1);
+        let files_only = options("", members, proposed);
+        assert_eq!((dialled(&files_only, 3), files_only.is_member(ServerId(4))), (vec!["c:2".to_owned()], false));
+    }
+
+    #[test]
+    fn several_addresses_of_its_own_are_told_where_that_is_enabled() {
+        let members = "server.1=a:1:2|a2:3:4\nserver.2=b:1:2\nserver.3=c:1:2";
+        assert_eq!(options("multiAddress.enabled=true\n", members, "").own_texts(), ["a:2", "a2:4"]);
+    }
 }

@@ -83,7 +83,11 @@ impl Peers {
                     None => self.shared.core.put_one(CoreEvent::Input(Input::ImageSent { image })),
                 },
                 PeerOutput::ReadHistory { link, after } => history_reader::begin(&self.shared, link, after),
-                PeerOutput::Role(role) => self.enter(role),
+                PeerOutput::Role { role, epoch_began } => {
+                    let began = epoch_began.unwrap_or(Zxid::ZERO);
+                    self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
+                    self.enter(role);
+                }
             }
         }
         self.flush();
@@ -144,7 +148,6 @@ impl Peers {
             RoleChange::Preparing { epoch: Some(epoch) } => tracing::info!("a quorum has accepted epoch {}", epoch.0),
             RoleChange::Leading { epoch } => {
                 metrics.leading_since.store(self.clock.monotonic().0, Relaxed);
-                metrics.epoch_began.store(Zxid::new(epoch, 0).0, Relaxed);
                 tracing::info!("leading in epoch {}: a quorum is in sync", epoch.0);
             }
             RoleChange::Following { leader, serving: false } => {

@@ -156,6 +156,7 @@ pub fn get(xid: i32, path: &str, watch: bool) -> Vec<u8> {
 }
 pub const PING: i32 = 11;
 pub const CLOSE: i32 = -11;
+pub const SASL: i32 = 102;
 
 impl Client {
     pub fn open(socket: TcpStream) -> Client {

@@ -49,6 +49,7 @@ pub fn options(me: i64, members: &[(i64, MemberAddress)]) -> PeerOptions {
         me: ServerId(me),
         is_observer: false,
         members: members.iter().map(|(id, a)| (ServerId(*id), vec![a.clone()])).collect::<BTreeMap<_, _>>(),
+        proposed: BTreeMap::new(),
         listen_on_all: false,
         bind_retries_max: Some(3),
         election_connect_timeout: Duration::from_secs(5),

@@ -194,8 +194,9 @@ fn quota_usage_follows_without_touching_the_stat() {
     assert_eq!(story.text(stats), "count=2,bytes=1");
     assert_eq!(story.tree.node(stats).unwrap().stat_persisted(), stat);
     let quota = story.tree.quota_for("/a/b/any/where").unwrap();
-    assert_eq!((quota.prefix.as_str(), quota.limits.count(), quota.limits.bytes_hard_limit()), ("/a", 2, 100));
-    assert_eq!((quota.usage.count(), quota.limits.count_hard_limit(), quota.limits.bytes()), (2, 9, -1));
+    let (limits, usage) = (quota.limits.unwrap(), quota.usage.unwrap());
+    assert_eq!((quota.prefix.as_str(), limits.count(), limits.bytes_hard_limit()), ("/a", 2, 100));
+    assert_eq!((usage.count(), limits.count_hard_limit(), limits.bytes()), (2, 9, -1));
     assert_eq!(story.tree.quota_for("/ab"), None);
     story.delete("/zookeeper/quota/a/zookeeper_limits");
     assert_eq!(story.tree.quota_for("/a/b"), None);
@@ -228,7 +229,7 @@ fn reaper_finds_used_containers_and_overdue_ttl_nodes() {
 fn the_config_node_is_filled_without_a_transaction() {
     let mut story = Story::new();
     let digest = story.tree.digest();
-    story.tree.set_config(b"server.1=x", Zxid(0x100), Millis(5));
+    story.tree.write_config("server.1=x", Zxid(0x100), Millis(5));
     let stat = story.tree.node("/zookeeper/config").unwrap().stat();
     assert_eq!((stat.version, stat.mzxid, stat.mtime, stat.data_length), (-1, Zxid(0x100), 5, 10));
     assert_eq!((story.tree.digest(), story.tree.last_processed()), (digest, Zxid::ZERO));
@@ -262,6 +263,18 @@ fn the_digest_is_logged_every_128_zxids_and_mismatches_are_counted() {
     assert_eq!(with(DIGEST_VERSION, 1), DigestCheck::Mismatch { expected: 1, actual: right });
     assert_eq!(with(DIGEST_VERSION + 1, 1), DigestCheck::Unchecked);
     assert_eq!(story.tree.digest_mismatches(), 1);
+}
+
+#[test]
+fn a_logged_digest_is_the_trees_at_its_zxid() {
+    let mut story = Story::new();
+    for n in 1..=128 {
+        story.create(&format!("/n{n}"), None);
+    }
+    let then = story.tree.digest();
+    story.create("/later", None);
+    assert_eq!(story.tree.digest_log().collect::<Vec<_>>(), [(Zxid(128), then)]);
+    assert_ne!(story.tree.digest(), then);
 }
 
 #[test]
@@ -382,7 +395,7 @@ fn a_tree_that_lost_the_place_of_the_configuration_goes_on_without() {
     for path in ["/zookeeper/config", "/zookeeper/quota", "/zookeeper"] {
         assert_eq!(story.delete(path).error, ErrorCode::Ok);
     }
-    story.tree.set_config(b"version=0", Zxid::ZERO, Millis(1));
+    story.tree.write_config("version=0", Zxid::ZERO, Millis(1));
     assert!(story.tree.node("/zookeeper/config").is_none());
 }
 

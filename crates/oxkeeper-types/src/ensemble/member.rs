@@ -2,6 +2,7 @@
 //!
 //! Owns the syntax of the line. Must not resolve names: a host is a name as given, or an address in the reference's spelling.
 
+use crate::address::host_text;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -253,12 +254,8 @@ fn normal_host(host: &str) -> Result<String, MemberError> {
         None => (bare, None),
     };
     if let Ok(v6) = address.parse::<Ipv6Addr>() {
-        if let Some(v4) = v6.to_ipv4_mapped() {
-            return Ok(v4.to_string());
-        }
-        let groups: Vec<String> = v6.segments().iter().map(|group| format!("{group:x}")).collect();
-        let scope = scope.map(|scope| format!("%{scope}")).unwrap_or_default();
-        return Ok(groups.join(":") + &scope);
+        let scope = scope.filter(|_| v6.to_ipv4_mapped().is_none()).map(|scope| format!("%{scope}"));
+        return Ok(host_text(v6.into()) + &scope.unwrap_or_default());
     }
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     if bare.is_empty() || bare.starts_with('-') || !bare.chars().all(fine) {

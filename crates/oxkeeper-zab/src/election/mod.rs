@@ -111,7 +111,7 @@ pub struct Elected {
 impl Election {
     pub fn new(options: &ZabOptions) -> Election {
         Election {
-            electorate: Electorate::new(options.me, options.ensemble.clone(), options.last_seen.clone()),
+            electorate: Electorate::new(options.me, options.ensemble.clone(), options.last_seen()),
             finalize_wait: options.finalize_wait,
             notification_min: options.notification_min,
             notification_max: options.notification_max,

@@ -82,9 +82,9 @@ impl Broadcast {
             core.history.last_logged()
         );
         assert!(
-            first.is_none_or(|first| *first > core.delivered),
+            first.is_none_or(|first| *first > core.committed),
             "{first:?} waits for a commit, {} is committed",
-            core.delivered
+            core.committed
         );
         assert!(
             core.epochs.has_current(self.epoch) && core.epochs.accepted() == self.epoch,

@@ -32,6 +32,8 @@ pub(crate) struct Follower {
     observer: bool,
     /// When the leader was heard from last, or the dial began.
     heard: Millis,
+    /// See [`Follower::epoch_began`].
+    epoch_began: Option<Zxid>,
     phase: Phase,
 }
 
@@ -46,7 +48,7 @@ enum Phase {
 
 impl Follower {
     pub fn begin(now: Millis, leader: ServerId, observer: bool, out: &mut Vec<Output>) -> Follower {
-        let follower = Follower { leader, observer, heard: now, phase: Phase::Dialling };
+        let follower = Follower { leader, observer, heard: now, epoch_began: None, phase: Phase::Dialling };
         out.push(Output::Role(follower.role_change(false)));
         out.push(Output::DialLeader { leader });
         follower
@@ -63,6 +65,11 @@ impl Follower {
 
     pub fn leader(&self) -> ServerId {
         self.leader
+    }
+    /// With the leader's own state, of a snapshot, goes the zxid that it shows before the first proposal of its epoch. Whoever has
+    /// come there by transactions shows the last of them (OB016, reference `Learner.syncWithLeader`).
+    pub fn epoch_began(&self) -> Option<Zxid> {
+        self.epoch_began
     }
     pub fn link(&self) -> Option<LinkId> {
         match &self.phase {
@@ -204,6 +211,7 @@ impl Follower {
         core.deliver(synced.ready, out);
         core.election.set_peer_epoch(synced.epoch);
         core.activate_configuration();
+        self.epoch_began = synced.backlog.is_behind_snapshot().then_some(Zxid::new(synced.epoch, 0));
         out.push(Output::Role(self.role_change(true)));
         self.phase = if self.observer {
             Phase::Inform(Inform::begin(core, synced, out))

@@ -199,7 +199,7 @@ impl Sync {
 
 /// A leader's history holds everything that is committed (paper, agreement). One that does not is no leader for us.
 fn check_keeps_committed(core: &Core, zxid: Zxid) -> Result<(), Misbehaved> {
-    if zxid < core.delivered { Err(Misbehaved::Uncommit { committed: core.delivered, got: zxid }) } else { Ok(()) }
+    if zxid < core.committed { Err(Misbehaved::Uncommit { committed: core.committed, got: zxid }) } else { Ok(()) }
 }
 
 impl Replacing {
@@ -275,6 +275,11 @@ impl Backlog {
     pub fn take_committed(&mut self) -> Vec<(Zxid, TxnBytes)> {
         let committed = std::mem::take(&mut self.committed);
         self.proposals.drain(..committed).collect()
+    }
+
+    /// The state before it came with a leader's snapshot.
+    pub fn is_behind_snapshot(&self) -> bool {
+        self.in_snapshot != Zxid::NONE
     }
 
     /// Everything, with how many are committed.

@@ -286,17 +286,43 @@ fn newleader_of_another_epoch_and_uptodate_before_our_ack_end_the_role() {
     assert_over(&f.packet(9, up_to_date()), "got UPTODATE");
 }
 
+/// A follower of `leader` 3 that got this configuration with NEWLEADER.
+fn told_of_a_list(reconfig_enabled: bool, config: &str) -> Bench {
+    let options = ZabOptions { reconfig_enabled, ..ZabOptions::new(ServerId(1), ensemble()) };
+    let mut f = Bench::with(options, durable(3));
+    f.elect(3);
+    f.step(Input::LeaderConnected { link: LinkId(9) });
+    f.packet(9, leader_info(2));
+    f.disk();
+    f.packet(9, Packet::Diff { zxid: z(1, 3) });
+    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(config.into()) });
+    f
+}
+
 #[test]
 fn the_configuration_of_newleader_counts_from_then_on() {
     // QP044: version 0 of everybody becomes the first epoch's; a quorum is one of both.
-    let mut f = Bench::discovered(1, 3);
-    f.packet(9, Packet::Diff { zxid: z(1, 3) });
-    let mut named = super::super::testing::ensemble();
+    let mut named = ensemble();
     named.set_version(z(2, 0));
-    f.packet(9, Packet::NewLeader { epoch: Epoch(2), config: Some(named.to_string()) });
+    let mut f = told_of_a_list(true, &named.to_string());
     assert_eq!(f.zab.report().voters.len(), 3);
     f.disk();
     assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!(f.zab.ensemble().version(), z(2, 0));
+}
+
+#[test]
+fn without_reconfiguration_the_list_of_a_leader_is_not_kept() {
+    // ZOOKEEPER-3814, 3829: this server's file lists three voters, the leader's list has another, and a version.
+    let larger = format!("{}\nserver.7=h7:1:2:participant", ensemble()).replace("version=0", "version=100000000");
+    let mut f = told_of_a_list(false, &larger);
+    let voters = f.zab.report().voters;
+    assert_eq!(voters, [1, 2, 3].map(ServerId).into());
+    f.disk();
+    assert_eq!(f.packet(9, up_to_date()).last().map(String::as_str), Some("following 3 true"));
+    assert_eq!((f.zab.ensemble(), f.zab.report().voters), (&ensemble(), voters));
+    // With it, a quorum is one of both lists.
+    assert_eq!(told_of_a_list(true, &larger).zab.report().voters, [1, 2, 3, 7].map(ServerId).into());
 }
 
 // ---- phase 3, paper: ACK after the log, deliver on COMMIT

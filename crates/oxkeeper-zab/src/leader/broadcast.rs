@@ -91,7 +91,7 @@ impl Leader {
             return Err(Misbehaved::AckAhead { proposed, got: zxid });
         }
         learner.on_ack(zxid);
-        if zxid <= core.history.committed() {
+        if zxid <= core.committed {
             return Ok(Verdict::Stay);
         }
         Ok(self.commit_acked(core, out))
@@ -101,7 +101,7 @@ impl Leader {
     /// a learner whose acknowledgements count from now on.
     pub(super) fn commit_acked(&mut self, core: &mut Core, out: &mut Vec<Output>) -> Verdict {
         let Phase::Broadcast(broadcast) = &mut self.phase else { return Verdict::Stay };
-        let committed = core.history.committed();
+        let committed = core.committed;
         let acks = &mut broadcast.scratch;
         acks.clear();
         acks.push((broadcast.own_acked, core.me()));
@@ -130,7 +130,7 @@ impl Leader {
         if let Some(number) = confirmed {
             out.push(Output::LeadershipConfirmed { number });
         }
-        let committed = core.history.committed();
+        let committed = core.committed;
         for (zxid, txn) in core.history.behind(committed).take_while(|(zxid, _)| *zxid <= through) {
             for (link, learner) in self.learners.iter().filter(|(_, learner)| learner.is_forwarded_to()) {
                 let packet = if learner.observer {

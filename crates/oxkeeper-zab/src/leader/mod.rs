@@ -56,7 +56,7 @@ impl Leader {
     /// A new leader takes all of its log for history: it is going to be committed with the epoch.
     pub fn begin(core: &mut Core, now: Millis, out: &mut Vec<Output>) -> Leader {
         let summary = (core.epochs.current(), core.history.last_logged());
-        core.history.commit(summary.1);
+        core.history.offer(summary.1);
         out.push(Output::Role(RoleChange::Preparing { epoch: None }));
         let mut discovery = Discovery::begin(core, now);
         discovery.agree(core, now, out);
@@ -403,7 +403,7 @@ impl Leader {
             core.epochs
         );
         assert!(last.epoch() <= epoch, "{last} was logged by a leader of epoch {epoch:?}");
-        assert_eq!(core.history.committed(), core.delivered, "committed and delivered");
+        assert_eq!(core.history.offered(), core.committed, "offered and committed");
     }
 }
 

@@ -74,11 +74,8 @@ impl Leader {
         if !matches!(self.learners.get(&link).map(|l| &l.state), Some(State::Freezing)) {
             return;
         }
-        let (after, committed) = (core.history.after(), core.history.committed());
-        assert!(
-            after <= zxid && zxid <= committed,
-            "the tree is frozen at {zxid}; {after} to {committed} is in memory"
-        );
+        let (after, offered) = (core.history.after(), core.history.offered());
+        assert!(after <= zxid && zxid <= offered, "the tree is frozen at {zxid}; {after} to {offered} is in memory");
         self.forward_from(core, now, link, zxid, Sending::Snapshot, out);
     }
 
@@ -122,7 +119,7 @@ impl Leader {
                 self.forward_from(core, now, link, to, Sending::Transactions, out);
             }
             SyncPlan::Diff { behind } => {
-                send(link, Packet::Diff { zxid: core.history.committed() }, out);
+                send(link, Packet::Diff { zxid: core.history.offered() }, out);
                 // From the disk only what is not in memory: that is committed (ZOOKEEPER-2846, BG019).
                 for (zxid, txn) in older.iter().filter(|(z, _)| *z > behind && *z <= core.history.after()) {
                     send_committed(link, *zxid, txn, out);
@@ -144,9 +141,9 @@ impl Leader {
     ) {
         let epoch = self.epoch().expect("histories are sent in an agreed epoch");
         let learner = self.learners.get_mut(&link).expect("a learner that gets its history");
-        let committed = core.history.committed();
+        let offered = core.history.offered();
         for (zxid, txn) in core.history.behind(behind) {
-            if *zxid <= committed {
+            if *zxid <= offered {
                 send_committed(link, *zxid, txn, out);
             } else if !learner.observer {
                 send(link, Packet::Proposal { zxid: *zxid, txn: txn.clone() }, out);

@@ -477,10 +477,9 @@ fn observers_wait_for_a_place_and_voters_do_not() {
     assert_eq!(l.ack(4, z(2, 0)), ["4 UPTODATE", "5 DIFF 1.3", "5 NEWLEADER 2"]);
 }
 
-#[test]
-fn the_first_configuration_is_named_after_the_first_epoch() {
-    // QP044, ZOOKEEPER-1783
-    let mut l = Bench::new(1, durable(0));
+/// The configuration in the NEWLEADER of a leader in epoch 1.
+fn newleader_config(options: ZabOptions) -> String {
+    let mut l = Bench::with(options, durable(0));
     l.elect(1);
     l.join(2, 2, 0);
     l.disk();
@@ -492,7 +491,25 @@ fn the_first_configuration_is_named_after_the_first_epoch() {
         crate::Output::Send { packet: Packet::NewLeader { config, .. }, .. } => config.clone(),
         _ => None,
     });
-    assert!(config.expect("NEWLEADER has one").ends_with("version=100000000"));
+    config.expect("NEWLEADER has one")
+}
+
+#[test]
+fn the_first_configuration_is_named_after_the_first_epoch() {
+    // QP044, ZOOKEEPER-1783
+    let options = ZabOptions { reconfig_enabled: true, ..ZabOptions::new(ServerId(1), ensemble()) };
+    assert!(newleader_config(options).ends_with("version=100000000"));
+}
+
+#[test]
+fn without_reconfiguration_newleader_carries_the_list_as_the_files_have_it() {
+    // ZOOKEEPER-3829, 3842: no version is made up, and a list that was proposed before the last stop does not count.
+    let mut options = ZabOptions::new(ServerId(1), ensemble());
+    assert_eq!(newleader_config(options.clone()), ensemble().to_string());
+    let mut proposed = ensemble();
+    proposed.set_version(z(9, 0));
+    options.last_seen = Some(proposed);
+    assert_eq!(newleader_config(options), ensemble().to_string());
 }
 
 // ---- phase 3

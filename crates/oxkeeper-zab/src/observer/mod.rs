@@ -55,8 +55,8 @@ impl Inform {
 
     pub fn invariants(&self, core: &Core) {
         assert_eq!(
-            core.delivered,
-            Zxid::max(core.delivered, core.history.last_logged()),
+            core.committed,
+            Zxid::max(core.committed, core.history.last_logged()),
             "an observer holds back nothing"
         );
     }

@@ -12,7 +12,7 @@ fn history() -> History {
     let zxids = [z(1, 3), z(1, 4), z(1, 5), z(1, 6), z(3, 1), z(3, 2), z(3, 3), z(3, 4)];
     let recent = zxids.into_iter().map(|zxid| (zxid, Bytes::new())).collect();
     let mut history = History::found(z(3, 4), z(1, 2), recent, 500);
-    history.commit(z(3, 3));
+    history.offer(z(3, 3));
     history
 }
 
@@ -48,7 +48,7 @@ fn a_hole_that_was_inherited_is_cut_at() {
     // Logs of releases before 3.9.4 may have holes; QP070.
     let mut history = History::found(z(1, 4), z(1, 4), Vec::new(), 500);
     history.append(z(2, 1), Bytes::new());
-    history.commit(z(2, 1));
+    history.offer(z(2, 1));
     assert_eq!(choose(&history, z(1, 7), ALL), SyncPlan::Snap);
     assert_eq!(choose(&history, z(2, 3), ALL), SyncPlan::Trunc { to: z(2, 1) });
 }
@@ -66,7 +66,7 @@ fn an_empty_window_gives_no_diff_to_a_peer_that_lacks_the_snapshot() {
     assert_eq!(choose(&at_zero, z(1, 3), ALL), SyncPlan::Snap);
     // A first transaction in memory does not make "no transaction" a common history.
     at_zero.append(z(1, 1), Bytes::new());
-    at_zero.commit(z(1, 1));
+    at_zero.offer(z(1, 1));
     assert_eq!(choose(&at_zero, Zxid::ZERO, ALL), SyncPlan::Snap);
 }
 

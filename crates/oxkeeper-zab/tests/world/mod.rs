@@ -91,6 +91,8 @@ pub struct World {
     pub check: Check,
     next_payload: u64,
     ensemble: Ensemble,
+    /// Servers whose files list other members.
+    lists: BTreeMap<usize, Ensemble>,
     options: Options,
     /// How often each way of synchronisation was taken.
     pub ways: BTreeMap<&'static str, u64>,
@@ -98,6 +100,13 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, options: Options) -> World {
+        let mut world = World::prepare(seed, options);
+        (0..world.nodes.len()).for_each(|at| world.start(at));
+        world
+    }
+
+    /// Nobody is started.
+    pub fn prepare(seed: u64, options: Options) -> World {
         let mut lines = Vec::new();
         for id in 1..=options.voters + options.observers {
             let role = if id > options.voters { "observer" } else { "participant" };
@@ -114,7 +123,7 @@ impl World {
         let entries = lines.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let ensemble = Ensemble::from_entries(entries, MemberRules::default()).expect("an ensemble");
         let ids: Vec<ServerId> = ensemble.members().values().map(|m: &Member| m.id).collect();
-        let mut world = World {
+        World {
             rng: Rng(seed),
             now: 0,
             sequence: 0,
@@ -129,13 +138,20 @@ impl World {
             check: Check::default(),
             next_payload: 1,
             ensemble,
+            lists: BTreeMap::new(),
             options,
             ways: BTreeMap::new(),
-        };
-        for at in 0..world.nodes.len() {
-            world.start(at);
         }
-        world
+    }
+
+    /// The files of this server list these voters, and nobody else, from its next start on.
+    pub fn write_list(&mut self, at: usize, voters: &[i64]) {
+        let members = voters.iter().map(|id| self.ensemble.members()[&ServerId(*id)].clone());
+        self.lists.insert(at, Ensemble::of_majority(members, Zxid::ZERO));
+    }
+    /// Whether by its list this server may follow that one.
+    pub fn may_follow(&self, at: usize, leader: usize) -> bool {
+        self.lists[&at].member(self.nodes[leader].id).is_some()
     }
 
     fn zab_options(&self, at: usize) -> ZabOptions {
@@ -146,7 +162,7 @@ impl World {
             finalize_wait: Millis(15),
             commit_log_count: self.options.commit_log_count,
             observer_election_delay: Millis(5),
-            ..ZabOptions::new(self.nodes[at].id, self.ensemble.clone())
+            ..ZabOptions::new(self.nodes[at].id, self.lists.get(&at).unwrap_or(&self.ensemble).clone())
         }
     }
 

@@ -23,20 +23,20 @@ struct Creation<'a> {
     ttl_ms: Option<i64>,
 }
 
-impl Creation<'_> {
-    /// Flag, whether TTL nodes are on, and the range of the ttl: in that order, before anything else.
-    fn mode(&self, cx: &Context<'_>) -> Result<CreateMode, ErrorCode> {
-        let mode = CreateMode::from_flag(self.flags).ok_or(ErrorCode::BadArguments)?;
-        if mode.is_ttl() && !cx.options.owner_rules.extended_types {
-            return Err(ErrorCode::Unimplemented);
-        }
-        match (mode.is_ttl(), self.ttl_ms) {
-            (false, None) => Ok(mode),
-            (true, Some(ttl_ms)) if (1..=TTL_MS_MAX).contains(&ttl_ms) => Ok(mode),
-            _ => Err(ErrorCode::BadArguments),
-        }
+/// Flag, whether TTL nodes are on, and the range of the ttl (which only createTTL has): in that order, before anything else.
+pub(super) fn create_mode(cx: &Context<'_>, flags: i32, ttl_ms: Option<i64>) -> Result<CreateMode, ErrorCode> {
+    let mode = CreateMode::from_flag(flags).ok_or(ErrorCode::BadArguments)?;
+    if mode.is_ttl() && !cx.options.owner_rules.extended_types {
+        return Err(ErrorCode::Unimplemented);
     }
+    match (mode.is_ttl(), ttl_ms) {
+        (false, None) => Ok(mode),
+        (true, Some(ttl_ms)) if (1..=TTL_MS_MAX).contains(&ttl_ms) => Ok(mode),
+        _ => Err(ErrorCode::BadArguments),
+    }
+}
 
+impl Creation<'_> {
     /// Who will own the node once the transaction is applied: the operation decides where the flag contradicts it.
     fn owner(&self, cx: &Context<'_>, mode: CreateMode) -> Owner {
         match (self.op, self.ttl_ms) {
@@ -69,7 +69,7 @@ impl Prep {
     }
 
     fn create_node(&mut self, cx: &Context<'_>, mut new: Creation<'_>) -> Result<Txn, ErrorCode> {
-        let mode = new.mode(cx)?;
+        let mode = create_mode(cx, new.flags, new.ttl_ms)?;
         cx.request.session_check?;
         let slash = parent_of(&new.path)?.len();
         let acl = fixup_acl(cx.options, cx.request.auth, new.acl.take())?;

@@ -21,6 +21,7 @@
 
 mod create;
 mod multi;
+mod null_path;
 mod overlay;
 mod quota;
 mod session;
@@ -54,6 +55,13 @@ pub struct PrepRequest<'a> {
     pub auth: &'a [Id],
     /// What the session tracker says of the session and its owner; asked at its place in the order of checks.
     pub session_check: Result<(), ErrorCode>,
+}
+
+impl<'a> PrepRequest<'a> {
+    /// A request of the server itself, which nobody refuses.
+    pub fn own(session: SessionId, op: OpCode, body: &'a Bytes) -> PrepRequest<'a> {
+        PrepRequest { session, xid: Xid(0), op, body, auth: &[], session_check: Ok(()) }
+    }
 }
 
 /// A transaction, ready to be proposed.
@@ -162,6 +170,9 @@ impl Prep {
     }
 
     fn transaction(&mut self, cx: &Context<'_>) -> Result<(Txn, Option<ErrorCode>), ErrorCode> {
+        if let Some(code) = null_path::refusal(cx) {
+            return Err(code);
+        }
         let mut r = Reader::unbounded(cx.request.body);
         let txn = match cx.request.op {
             op @ (OpCode::Create | OpCode::Create2 | OpCode::CreateContainer) => {
@@ -220,10 +231,17 @@ impl Prep {
     }
 }
 
-/// The next version of a node, where the client expects the present one or any (reference `checkAndIncVersion`; a version
-/// that runs over goes on below zero, as in 3.9).
+/// The next version of a node, where the client expects the present one or any (reference `checkAndIncVersion`). A version
+/// that runs over goes on below zero, and leaves out -1 on its way up: that one stands for any, so whoever expected it
+/// would overwrite what it has not seen (ZOOKEEPER-4743, mended in 3.10).
 fn next_version(current: i32, expected: i32) -> Result<i32, ErrorCode> {
-    if expected != -1 && expected != current { Err(ErrorCode::BadVersion) } else { Ok(current.wrapping_add(1)) }
+    if expected != -1 && expected != current {
+        return Err(ErrorCode::BadVersion);
+    }
+    Ok(match current.wrapping_add(1) {
+        -1 => 0,
+        next => next,
+    })
 }
 
 fn check_path(path: &str) -> Result<(), ErrorCode> {

@@ -26,6 +26,12 @@ impl Prep {
         for op in ops {
             match self.part(cx, op) {
                 Ok(txn) => txns.push(txn),
+                // Not a verdict over a part: the reference stumbles over it, and with it over the whole.
+                Err(ErrorCode::MarshallingError) => {
+                    self.overlay.roll_back();
+                    self.content_crcs.clear();
+                    return Err(ErrorCode::MarshallingError);
+                }
                 Err(code) => {
                     self.overlay.roll_back();
                     self.content_crcs.clear();

@@ -8,13 +8,8 @@ use oxkeeper_proto::client::{CheckVersionRequest, DeleteRequest, PathRequest, Se
 use oxkeeper_proto::txn::Txn;
 use oxkeeper_types::{ErrorCode, OpCode, Owner, Perms, path};
 
-/// Nodes that nobody can delete (reference `DataTree.isSpecialPath`).
-fn is_special(path: &str) -> bool {
-    matches!(path, "/" | path::SYSTEM | path::QUOTA | path::CONFIG)
-}
-
 fn parent_of_deletable(path: &str) -> Result<&str, ErrorCode> {
-    if is_special(path) { Err(ErrorCode::BadArguments) } else { parent_of(path) }
+    if path::is_special(path) { Err(ErrorCode::BadArguments) } else { parent_of(path) }
 }
 
 impl Prep {

@@ -310,6 +310,12 @@ fn an_observer_that_a_newer_configuration_makes_a_voter_proposes_itself() {
 fn while_a_newer_configuration_is_pending_a_quorum_of_both_is_needed() {
     let mut options = ZabOptions::new(ServerId(3), members(3, 3, ""));
     options.last_seen = Some(members(5, 5, "version=1"));
+    assert_eq!(
+        One::new(options.clone(), zxid(1, 5), 1).told().0,
+        [1, 2],
+        "without reconfiguration there is no pending one"
+    );
+    options.reconfig_enabled = true;
     let mut one = One::new(options, zxid(1, 5), 1);
     assert_eq!(one.told().0, [1, 2, 4, 5]);
     for peer in [4, 5] {

@@ -269,3 +269,82 @@ fn hard_quotas_refuse_and_soft_ones_are_told_of() {
     assert_eq!(soft.quotas_exceeded[0].namespace, "q");
     assert_eq!(s.run(OpCode::Create, data("/elsewhere", b"x")).quotas_exceeded, []);
 }
+
+/// The body of a request whose path is null: what stands behind the path comes from a proper one.
+fn null_path(write: impl FnOnce(&mut Writer)) -> impl FnOnce(&mut Writer) {
+    move |w: &mut Writer| {
+        let mut body = Vec::new();
+        write(&mut Writer::new(&mut body));
+        assert_eq!(body[..4], [0, 0, 0, 2], "the path stands first and has two bytes");
+        w.int(-1);
+        w.out.extend_from_slice(&body[6..]);
+    }
+}
+
+#[test]
+fn a_null_path_is_found_where_the_path_is_first_looked_at() {
+    let mut s = Server::new();
+    let acl = || Some(open_acl());
+    for (op, body, expected) in [
+        (OpCode::SetData, Box::new(set_data("/a", b"x", -1)) as Box<dyn FnOnce(&mut Writer)>, BadArguments),
+        (OpCode::SetAcl, Box::new(set_acl("/a", acl(), -1)), BadArguments),
+        (OpCode::Delete, Box::new(delete("/a", -1)), MarshallingError),
+        (OpCode::Create, Box::new(with_acl("/a", acl(), 0)), MarshallingError),
+        (OpCode::Create2, Box::new(with_acl("/a", None, 0)), MarshallingError),
+        (OpCode::CreateContainer, Box::new(with_acl("/a", acl(), 77)), BadArguments),
+        (OpCode::Create, Box::new(with_acl("/a", acl(), 5)), BadArguments),
+        (OpCode::CreateTtl, Box::new(create_ttl("/a", 5, 100)), MarshallingError),
+        (OpCode::CreateTtl, Box::new(create_ttl("/a", 0, 100)), BadArguments),
+    ] {
+        assert_eq!(refusal(&mut s, op, null_path(body)), expected, "{op:?}");
+    }
+    s.options.owner_rules.extended_types = false;
+    assert_eq!(refusal(&mut s, OpCode::CreateTtl, null_path(create_ttl("/a", 5, 100))), Unimplemented);
+    s.session_check = Err(SessionExpired);
+    assert_eq!(refusal(&mut s, OpCode::SetData, null_path(set_data("/a", b"x", -1))), SessionExpired);
+    assert_eq!(refusal(&mut s, OpCode::Delete, null_path(delete("/a", -1))), SessionExpired);
+    // What is cut off behind the path cannot be read at all.
+    let cut = |w: &mut Writer| {
+        w.int(-1);
+        w.buffer(Some(b"x"));
+    };
+    assert_eq!(refusal(&mut s, OpCode::SetData, cut), MarshallingError);
+}
+
+#[test]
+fn a_limit_that_is_no_pairs_of_numbers_refuses_what_it_would_judge() {
+    let mut s = Server::new();
+    s.given("/q");
+    s.given("/q/1");
+    s.given("/zookeeper/quota/q");
+    let node = |path: &'static str, data: Option<&'static [u8]>| {
+        move |w: &mut Writer| CreateRequest { path: path.into(), data, acl: Some(open_acl()), flags: 0 }.write(w)
+    };
+    let limits = "/zookeeper/quota/q/zookeeper_limits";
+    s.run(OpCode::Create, node(limits, None));
+    // Without enforceQuota nobody asks.
+    s.given("/q/2");
+    s.options.enforce_quota = true;
+    for text in [None, Some(&b"nonsense"[..]), Some(b"count=x"), Some(b"count="), Some(b",count=1"), Some(b"=")] {
+        s.run(OpCode::SetData, move |w| SetDataRequest { path: limits.into(), data: text, version: -1 }.write(w));
+        assert_eq!(refusal(&mut s, OpCode::Create, node("/q/3", None)), MarshallingError, "{text:?}");
+        assert_eq!(refusal(&mut s, OpCode::SetData, set_data("/q/1", b"data", 99)), MarshallingError, "{text:?}");
+        assert_eq!(s.run(OpCode::Delete, delete("/q/none", -1)).refused, Some(NoNode), "deletes are not judged");
+        let create = CreateRequest { path: "/q/3".into(), data: None, acl: Some(open_acl()), flags: 0 };
+        let multi = [MultiOp::Create { op: OpCode::Create, request: create }];
+        assert_eq!(refusal(&mut s, OpCode::Multi, |w| write_multi(&multi, w)), MarshallingError, "a multi as a whole");
+    }
+    for text in [&b""[..], b",;", b"count==1", b"=3", b"bytes=-1=;other=2"] {
+        s.run(OpCode::SetData, move |w| SetDataRequest { path: limits.into(), data: Some(text), version: -1 }.write(w));
+        assert_eq!(refusal(&mut s, OpCode::SetData, set_data("/q/1", b"data", 99)), BadVersion, "{text:?}");
+    }
+}
+
+#[test]
+fn no_version_is_ever_the_one_that_stands_for_any() {
+    assert_eq!(next_version(i32::MAX, -1), Ok(i32::MIN), "it runs over");
+    assert_eq!(next_version(-3, -1), Ok(-2));
+    assert_eq!(next_version(-2, -2), Ok(0));
+    assert_eq!(next_version(0, 0), Ok(1));
+    assert_eq!(next_version(-1, -1), Ok(0), "the node of the configuration starts there");
+}
