@@ -8,7 +8,7 @@ use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
 use crate::world::{Crash, ServerEvent, World};
-use oxkeeper_proto::quorum::{AckEpoch, Packet};
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
 use oxkeeper_storage::fault_disk::Loss;
@@ -257,12 +257,6 @@ impl World {
             (Packet::Commit { .. }, Some(Bug::CommitLost)) => self.random.below(50) == 0,
             (Packet::Proposal { zxid, txn }, Some(Bug::CloseAltered)) => {
                 return Some(Packet::Proposal { zxid: *zxid, txn: Bug::alter_close(txn) });
-            }
-            (Packet::Proposal { zxid, txn }, Some(Bug::CounterRollsOver)) if zxid.counter() >= 0xffff_fffe => {
-                return Some(Packet::Proposal { zxid: Zxid(zxid.0 + 2), txn: txn.clone() });
-            }
-            (Packet::AckEpoch(ack), Some(Bug::WishIsNoPromise)) => {
-                return Some(Packet::AckEpoch(AckEpoch { kept: None, ..*ack }));
             }
             (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
             (Packet::Snap { zxid }, Some(Bug::DiffForSnapshot)) => return Some(Packet::Diff { zxid: *zxid }),

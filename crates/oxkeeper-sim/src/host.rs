@@ -14,10 +14,9 @@ use bytes::Bytes;
 use oxkeeper_proto::election::Notification;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Input, Now, Options, Outputs, Replica, State, WatchTable};
-use oxkeeper_storage::epoch_file::write_epoch;
 use oxkeeper_storage::fault_disk::FaultDisk;
 use oxkeeper_storage::log::{LogOptions, LogReader, LogWriter};
-use oxkeeper_storage::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, list_snapshots};
+use oxkeeper_storage::names::list_snapshots;
 use oxkeeper_storage::snapshot::{SnapshotOptions, SnapshotWriter, write_snapshot};
 use oxkeeper_storage::{Dirs, Disk, Persister, RecoverOptions, StorageError, StorageResult, recover};
 use oxkeeper_tree::{ImageId, ImageLoader, Tree, TreeOptions};
@@ -263,9 +262,6 @@ impl Host {
             purged: false,
         };
         host.replace_disk(FaultDisk::new());
-        if let Some(zxid) = options.begins_at() {
-            host.begin_at(options, zxid);
-        }
         host
     }
 
@@ -274,22 +270,6 @@ impl Host {
         disk.create_dir_all(Path::new("/data")).expect("an empty disk takes a directory");
         self.disk = disk;
         self.disk_full = false;
-    }
-
-    /// The machine of an ensemble whose counter is almost used up: epoch 1 and a snapshot without a node of anybody.
-    fn begin_at(&mut self, options: &RunOptions, zxid: Zxid) {
-        let disk = self.shared_disk();
-        disk.create_dir_all(&self.dirs.snapshots).expect("a fresh disk takes a directory");
-        let mut tree = Tree::new(tree_options(options));
-        tree.set_last_processed(zxid);
-        let image = tree.freeze();
-        let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
-        let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
-        let written = write_snapshot(disk, &self.dirs, zxid, &snapshot_options(), digest, &mut next);
-        written.expect("a fresh disk takes a snapshot");
-        for name in [ACCEPTED_EPOCH, CURRENT_EPOCH] {
-            write_epoch(&self.disk, &self.dirs.snapshots, name, zxid.epoch()).expect("a fresh disk takes an epoch");
-        }
     }
 
     fn shared_disk(&self) -> Arc<dyn Disk> {
@@ -303,6 +283,9 @@ impl Host {
             && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
+        }
+        if options.planted == Some(Bug::UsedUpEpochRefused) {
+            self.refuse_used_up_epochs(options)?;
         }
         if options.planted == Some(Bug::EmptyLogRefused) {
             self.refuse_empty_logs()?;
@@ -386,6 +369,17 @@ impl Host {
             wake_at: u64::MAX,
             apply_scheduled: false,
         });
+        Ok(())
+    }
+
+    /// A planted bug: the end of the counter and what comes behind it make a gap.
+    fn refuse_used_up_epochs(&self, options: &RunOptions) -> StorageResult<()> {
+        let log = log_from(&self.disk, &self.dirs, Zxid::ZERO).unwrap_or_default();
+        let used_up = |zxid: Zxid| Some(zxid.counter()) == options.counter_max();
+        if log.windows(2).any(|pair| used_up(pair[0].0) && pair[1].0.epoch() > pair[0].0.epoch()) {
+            let source = std::io::Error::from(std::io::ErrorKind::InvalidData);
+            return Err(StorageError::Io { action: "read past an epoch in", path: self.dirs.logs.clone(), source });
+        }
         Ok(())
     }
 
@@ -572,6 +566,7 @@ fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOp
         init_limit: options.init_limit,
         sync_limit: options.sync_limit,
         commit_log_count: options.commit_log_count,
+        counter_max: options.counter_max().unwrap_or(0xffff_fffe),
         seed: options.seed ^ id.0 as u64,
         ..ZabOptions::new(id, ensemble.clone())
     }

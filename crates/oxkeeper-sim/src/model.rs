@@ -79,12 +79,6 @@ impl Model {
         model
     }
 
-    /// The same, at the end of a history that nobody has seen.
-    pub fn begins_at(&mut self, zxid: Zxid) {
-        self.last = zxid;
-        self.digests.insert(zxid, self.digest);
-    }
-
     /// The node as of `at`.
     pub fn node(&self, path: &str, at: Zxid) -> Option<Rc<NodeVersion>> {
         let key = if path == "/" { "" } else { path };

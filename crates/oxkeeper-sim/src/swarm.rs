@@ -2,8 +2,8 @@
 
 use crate::museum::Bug;
 use crate::random::Random;
+use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
-use oxkeeper_types::{Epoch, ServerId, Zxid};
 use std::fmt;
 
 /// Everything that decides a run beside the seed's random streams. Printed in front of every result.
@@ -40,8 +40,8 @@ pub struct RunOptions {
     pub crashes: bool,
     /// Learners acknowledge as release 3.8 of the reference does.
     pub old_learners: bool,
-    /// The ensemble begins with so many transactions left in its epoch.
-    pub counter_left: Option<u32>,
+    /// An epoch is used up after so many transactions, as it really is after four billions.
+    pub counter_max: Option<u32>,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
     pub early: bool,
     /// A bug put in on purpose.
@@ -80,16 +80,15 @@ impl RunOptions {
             network_faults: r.chance(80),
             crashes: r.chance(85),
             old_learners: later.chance(30),
-            counter_left: later.chance(15).then(|| later.between(20, 400) as u32),
+            counter_max: later.chance(15).then(|| later.between(20, 400) as u32),
             early: false,
             planted: None,
         }
     }
 
-    /// Where the history begins that all members are given, if they are not empty.
-    pub fn begins_at(&self) -> Option<Zxid> {
-        let left = self.counter_left.filter(|_| !self.early && self.servers() > 1)?;
-        Some(Zxid::new(Epoch(1), 0xffff_fffe - left))
+    /// The last counter of an epoch, where epochs are shorter than they really are.
+    pub fn counter_max(&self) -> Option<u32> {
+        self.counter_max.filter(|_| !self.early && self.servers() > 1)
     }
 
     pub fn servers(&self) -> usize {
@@ -172,8 +171,8 @@ impl fmt::Display for RunOptions {
         if self.old_learners && !self.early {
             write!(f, " +old learners")?;
         }
-        if let Some(zxid) = self.begins_at() {
-            write!(f, " begins at {zxid}")?;
+        if let Some(last) = self.counter_max() {
+            write!(f, " epochs of {last}")?;
         }
         if let Some(bug) = self.planted {
             write!(f, " planted {}", bug.name())?;

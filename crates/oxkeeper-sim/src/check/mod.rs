@@ -96,14 +96,10 @@ pub struct Counts {
 
 impl Checks {
     pub fn new(options: &RunOptions) -> Checks {
-        let mut model = Model::new();
-        if let Some(zxid) = options.begins_at() {
-            model.begins_at(zxid);
-        }
         Checks {
             now: 0,
             violation: None,
-            model,
+            model: Model::new(),
             committed: BTreeMap::new(),
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),
