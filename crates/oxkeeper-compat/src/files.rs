@@ -161,13 +161,18 @@ fn summary(ledger: &Ledger, tree: &Tree, sessions: usize, files: &str) -> String
 }
 
 /// What a server makes of a directory.
-struct Opened {
-    tree: Tree,
+pub(crate) struct Opened {
+    pub(crate) tree: Tree,
     trouble: Vec<String>,
 }
 
 /// Starts, reads everything, takes the sessions up again, stops.
-fn open(kind: &ServerKind, config: &ServerConfig, dir: &Path, survivors: &[Survivor]) -> Result<Opened, Vec<String>> {
+pub(crate) fn open(
+    kind: &ServerKind,
+    config: &ServerConfig,
+    dir: &Path,
+    survivors: &[Survivor],
+) -> Result<Opened, Vec<String>> {
     let name = kind.name();
     let server = Server::start_on(kind, config, dir).map_err(|e| vec![format!("  {name} does not start: {e}")])?;
     let read = dump::tree(server.address);
@@ -201,15 +206,15 @@ fn open(kind: &ServerKind, config: &ServerConfig, dir: &Path, survivors: &[Survi
 }
 
 /// The files as the kill left them, and a copy for each server.
-struct Directories {
+pub(crate) struct Directories {
     left: PathBuf,
-    other: PathBuf,
-    writer: PathBuf,
+    pub(crate) other: PathBuf,
+    pub(crate) writer: PathBuf,
     keep: bool,
 }
 
 impl Directories {
-    fn copied_from(left: PathBuf) -> Result<Directories, RoundError> {
+    pub(crate) fn copied_from(left: PathBuf) -> Result<Directories, RoundError> {
         let beside = |name: &str| left.with_extension(name);
         let directories = Directories { other: beside("other"), writer: beside("writer"), left, keep: false };
         for copy in [&directories.other, &directories.writer] {
@@ -219,7 +224,7 @@ impl Directories {
         Ok(directories)
     }
 
-    fn keep(mut self) -> String {
+    pub(crate) fn keep(mut self) -> String {
         self.keep = true;
         self.left.display().to_string()
     }

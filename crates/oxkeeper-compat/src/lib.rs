@@ -7,7 +7,8 @@
 //! shape of the administrative words. [`golden`] records bytes of the reference for tests that need no Java.
 //!
 //! [`files`] has each of the two open what the other left when it was killed: [`writers`] load the first, [`ledger`]
-//! holds what it acknowledged, [`dump`] reads back what the second makes of the directory.
+//! holds what it acknowledged, [`dump`] reads back what the second makes of the directory. [`stories`] are directories that
+//! single releases leave, read by both.
 //!
 //! [`ensemble`] runs members of both kinds together: side by side, replaced one by one, and under faults, with
 //! [`history`] to judge what clients saw.
@@ -33,6 +34,7 @@ pub mod rng;
 pub mod servers;
 pub mod shrink;
 pub mod step;
+pub mod stories;
 pub mod universe;
 pub mod wire;
 pub mod writers;

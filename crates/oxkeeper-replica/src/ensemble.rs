@@ -174,7 +174,10 @@ impl Replica {
             Output::CloseLink { link, why } => self.close_link(link, why, out),
             Output::Persist(request) => out.persist.push(request),
             Output::Proposed { zxid, txn } => self.on_proposed(zxid, &txn, out),
-            Output::Commit { through } => self.flight.commit_through(through),
+            Output::Commit { through } => {
+                self.flight.asked_by(through).for_each(|link| out.hears_last(link));
+                self.flight.commit_through(through);
+            }
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
             Output::LeadershipConfirmed { number } => self.flight.confirm(number),

@@ -389,7 +389,7 @@ impl Replica {
             _ => ((0, origin), prepared.refused),
         };
         match origin {
-            Origin::Elsewhere => {}
+            Origin::Elsewhere | Origin::Learner(_) => {}
             Origin::Handshake { conn, session, timeout, read_only } => {
                 let here = self.sessions.get(&conn) == Some(&session);
                 if here || self.keeps_sessions() {

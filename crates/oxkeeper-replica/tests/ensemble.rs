@@ -63,6 +63,21 @@ fn a_write_on_a_follower_is_there_on_all_servers_after_sync() {
     }
 }
 
+/// When its client has the answer, everybody else has been told: a read elsewhere need only look at what has arrived there.
+#[test]
+fn a_leader_tells_the_learner_last_whose_client_waits() {
+    let (mut c, leader) = serving(3, 1);
+    for id in followers(&c, leader) {
+        let conn = c.client(id);
+        for path in ["/a", "/b"] {
+            c.told.clear();
+            assert_eq!(create(&mut c, id, conn, &format!("{path}{id}"), 0).0, 0);
+            c.run_until("all were told", |c| c.told.len() == 3);
+            assert_eq!(c.told.last(), Some(&id), "{:?}", c.told);
+        }
+    }
+}
+
 #[test]
 fn refused_writes_are_refused_on_followers_too() {
     let (mut c, leader) = serving(3, 0);

@@ -84,6 +84,7 @@ impl CoreLoop {
             while self.replica.has_committed() {
                 self.apply();
             }
+            self.share.queue.rounds.end(|(thread, conn)| self.dirty[thread].push(conn));
             self.tell();
             if stop {
                 return;
@@ -127,6 +128,10 @@ impl CoreLoop {
             }
         }
         drop(state);
+        // COMMIT is about to leave: who hears of it there and reads here is to see it.
+        if self.peers.is_some() && self.replica.has_committed() {
+            self.share.queue.rounds.committed_here();
+        }
         // The disk first: it takes longest.
         self.ask_disk();
         self.tell_of_quotas(now.monotonic);
@@ -160,7 +165,7 @@ impl CoreLoop {
     fn hand_on(&mut self) {
         self.ask_disk();
         if let Some(peers) = &mut self.peers {
-            peers.carry_out(&mut self.out.peers);
+            peers.carry_out(&mut self.out.peers, &self.out.last);
             if let Some(members) = self.out.members.take() {
                 peers.keep(*members);
             }

@@ -37,11 +37,13 @@ pub mod peer;
 pub mod rate_log;
 pub mod recovery;
 pub mod report;
+pub mod rounds;
 pub mod run;
 pub mod seed;
 pub mod serving;
 pub mod settings;
 pub mod snapshot_thread;
+pub mod stall_watch;
 mod sync;
 
 pub use oxkeeper_storage as storage;

@@ -3,6 +3,7 @@
 use crate::options::FileOptions;
 use oxkeeper_replica::State;
 use oxkeeper_storage::log::LogWriter;
+use oxkeeper_storage::log::replay::Repeated;
 use oxkeeper_storage::recover::{Epochs, Recovered, RecoveryReport, recover};
 use oxkeeper_storage::{Disk, Persister, StorageResult};
 use oxkeeper_zab::Durable;
@@ -59,6 +60,20 @@ fn tell(report: &RecoveryReport) {
             cut.last_good,
             cut.bytes,
             cut.reason
+        );
+    }
+    if let Some(Repeated { path, offset, zxid, count }) = &report.log.repeated {
+        tracing::warn!(
+            "{}: skipped {count} refused writes that stand under the zxid before, the first at offset {offset}, zxid {zxid}: \
+             releases 3.9.0 to 3.9.5 of Apache ZooKeeper log a request like that which they cannot read. They change nothing",
+            path.display()
+        );
+    }
+    if let Some(Repeated { path, offset, zxid, count }) = &report.log.copies {
+        tracing::warn!(
+            "{}: skipped {count} transactions that stand in the log twice, the first at offset {offset}, zxid {zxid}: \
+             followers of releases before 3.9 of Apache ZooKeeper log what they are sent again",
+            path.display()
         );
     }
     if let Some(gap) = &report.log.gap {

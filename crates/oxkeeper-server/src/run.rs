@@ -78,7 +78,7 @@ impl StartError {
 
 /// Recovers the state, opens the ports and starts the threads.
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
-    let Settings { replica: options, edge, files, ensemble } = settings;
+    let Settings { replica: options, edge, files, stall_watch, ensemble } = settings;
     let clock = Clock::default();
     let Loaded { state, persister, replayed, snapshot_wanted, durable, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
@@ -131,6 +131,11 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
         let core = CoreLoop::new(share, replica, SnapshotJobs(jobs), peers);
         spawn("core", move || core.run())?
     };
+    if let Some(watch) = stall_watch {
+        // It ends by itself, within one sleep of the server's end.
+        let metrics = Arc::downgrade(&metrics);
+        spawn("stall-watch", move || watch.run(&metrics))?;
+    }
     let reporter = Reporter { serving: serving.clone(), port: port.clone(), core: queue.clone(), metrics };
     spawn("admin", move || admin::run(reporter, info, commands))?;
     let mut io = Vec::new();

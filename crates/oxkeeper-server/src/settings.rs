@@ -4,6 +4,7 @@ use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
 use crate::options::{Batching, EdgeOptions, FileOptions};
 use crate::peer::PeerOptions;
+use crate::stall_watch::StallWatch;
 use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
 use oxkeeper_replica::Options;
@@ -27,6 +28,8 @@ pub struct Settings {
     pub replica: Options,
     pub edge: EdgeOptions,
     pub files: FileOptions,
+    /// `jvm.pause.monitor`; `None`: nobody looks.
+    pub stall_watch: Option<StallWatch>,
     /// `None`: the server runs on its own.
     pub ensemble: Option<EnsembleSettings>,
 }
@@ -44,7 +47,8 @@ impl Settings {
     /// for a protection between servers that is not there.
     pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
         let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of, seed)).transpose()?;
-        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed), ensemble })
+        let (replica, edge, files) = (replica(config, seed), edge(config)?, files(config, seed));
+        Ok(Settings { replica, edge, files, stall_watch: stall_watch(config), ensemble })
     }
 }
 
@@ -79,6 +83,15 @@ fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
         reconfig_enabled: config.reconfig_enabled,
         ..ZabOptions::new(of.my_id, of.members.clone())
     }
+}
+
+fn stall_watch(config: &Config) -> Option<StallWatch> {
+    let detector = &config.stall_detector;
+    detector.enabled.then(|| StallWatch {
+        sleep: Duration::from_millis(detector.sleep_ms),
+        info: Duration::from_millis(detector.info_threshold_ms),
+        warn: Duration::from_millis(detector.warn_threshold_ms),
+    })
 }
 
 fn millis(ms: impl Into<u64>) -> Millis {
@@ -259,3 +272,6 @@ fn files(config: &Config, seed: u64) -> FileOptions {
         purge_interval: storage.purge_interval_ms.map(Duration::from_millis),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,8 +41,12 @@ impl World {
             return;
         }
         let host = &mut self.hosts[h];
-        let Some(Running { replica, state, watches, out, apply_scheduled, .. }) = &mut host.running else { return };
+        let Some(Running { replica, state, watches, out, apply_scheduled, ports, to_pump, .. }) = &mut host.running
+        else {
+            return;
+        };
         *apply_scheduled = false;
+        to_pump.extend(ports.iter().filter(|(_, port)| port.waits).map(|(conn, _)| *conn));
         if !replica.has_committed() {
             return;
         }
@@ -57,8 +61,13 @@ impl World {
     /// What every event ends with.
     pub(crate) fn settle(&mut self, h: usize) {
         let Some(running) = &mut self.hosts[h].running else { return };
-        for conn in std::mem::take(&mut running.to_pump) {
-            self.pump(h, conn);
+        let mut conns = std::mem::take(&mut running.to_pump);
+        while !conns.is_empty() {
+            for conn in conns {
+                self.pump(h, conn);
+            }
+            conns =
+                self.hosts[h].running.as_mut().map(|running| std::mem::take(&mut running.to_pump)).unwrap_or_default();
         }
         self.observe(h);
         self.schedule_apply(h);

@@ -4,7 +4,7 @@
 //! is `dispatch`; when things happen is `world`.
 
 use crate::museum::Bug;
-use crate::network::{ConnKey, Side};
+use crate::network::{ConnKey, Message, Side};
 use crate::old_learner::OldLearner;
 use crate::port::Port;
 use crate::random::Random;
@@ -201,6 +201,8 @@ pub struct Running {
     pub old_learner: Option<(LinkId, OldLearner)>,
     /// ACKs that came over each link of a leader, whatever became of them.
     pub acks: BTreeMap<LinkId, Zxid>,
+    /// What the link with the leader has brought, and its reader has not read.
+    pub unread: VecDeque<(LinkId, Message)>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
     /// Received and not asked for yet.
@@ -356,6 +358,7 @@ impl Host {
             links: BTreeMap::new(),
             old_learner: None,
             acks: BTreeMap::new(),
+            unread: VecDeque::new(),
             snaps: BTreeMap::new(),
             received: None,
             election: BTreeMap::new(),

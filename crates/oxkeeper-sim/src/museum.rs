@@ -57,6 +57,8 @@ bugs! {
     SetWatchesTooBig = "set-watches-too-big", "a connection that restores many watches is closed", "706", 2;
     ReplyLost = "reply-lost", "every fiftieth answer is lost", "", 2;
     ReadOvertakesWrite = "read-overtakes-write", "reads do not wait for the writes before them", "ClickHouse 100415", 2;
+    ReadBeforeApply = "read-before-apply", "reads do not wait until what has arrived as committed is applied", "", 9;
+    ReadWithoutLook = "read-without-look", "reads are answered before the leader's socket is read", "", 9;
     ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712", 8;
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 131;

@@ -42,6 +42,8 @@ pub struct RunOptions {
     pub old_learners: bool,
     /// An epoch is used up after so many transactions, as it really is after four billions.
     pub counter_max: Option<u32>,
+    /// Learners are late in reading what their leader's link has brought.
+    pub late_readers: bool,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
     pub early: bool,
     /// A bug put in on purpose.
@@ -81,6 +83,7 @@ impl RunOptions {
             crashes: r.chance(85),
             old_learners: later.chance(30),
             counter_max: later.chance(15).then(|| later.between(20, 400) as u32),
+            late_readers: r.chance(25),
             early: false,
             planted: None,
         }
@@ -163,6 +166,7 @@ impl fmt::Display for RunOptions {
             (self.disk_faults, "disks"),
             (self.network_faults, "network"),
             (self.crashes, "crashes"),
+            (self.late_readers, "late"),
         ] {
             if on {
                 write!(f, " +{name}")?;

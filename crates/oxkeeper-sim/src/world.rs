@@ -51,6 +51,8 @@ pub enum ServerEvent {
         link: LinkId,
         after: Zxid,
     },
+    /// The reader of the link with the leader has its turn.
+    ReadLink,
     ImageSent(ImageId),
     /// A learner as release 3.8 has it logs what is outstanding before the leader says UPTODATE.
     OldUpToDate {
@@ -240,6 +242,7 @@ impl World {
             Event::Arrive(key, side) => {
                 if let Some((node, kind, name, message)) = self.net.arrive(self.now, key, side) {
                     if node < self.hosts.len() {
+                        self.note_arrival(node, kind, ConnId(name), &message);
                         self.on_server_event(node, ServerEvent::Message { kind, name, key, message });
                     } else {
                         self.on_client_message(node - self.hosts.len(), name, message);
@@ -292,16 +295,31 @@ impl World {
                 let txns = self.hosts[h].read_history(&self.options, after);
                 self.input(h, Input::Peer(ZabInput::HistoryRead { link, after, txns }));
             }
+            ServerEvent::ReadLink => self.read_link(h),
             ServerEvent::ImageSent(image) => self.input(h, Input::ImageSent { image }),
             ServerEvent::LeaderDialled { number } => self.on_leader_dialled(h, number),
             ServerEvent::ElectionDialled { peer, refused } => self.on_election_dialled(h, peer, refused),
             ServerEvent::Message { kind, name, key, message } => match kind {
                 Kind::Client => self.on_client_bytes(h, ConnId(name), message),
-                Kind::Quorum => self.on_link_message(h, LinkId(name), message),
+                Kind::Quorum => self.on_link_arrival(h, LinkId(name), message),
                 Kind::Election => self.on_election_message(h, key, message),
             },
         }
         self.settle(h);
+    }
+
+    /// For the checkers: what comes to this server, whether or not anybody there looks.
+    fn note_arrival(&mut self, h: usize, kind: Kind, conn: ConnId, message: &Message) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        match (kind, message) {
+            (Kind::Quorum, Message::Packet(packet)) => self.check.on_told_committed(h, packet),
+            (Kind::Client, Message::Bytes(_)) => {
+                if let Some(port) = running.ports.get_mut(&conn) {
+                    port.arrivals.push_back(self.check.arrived(h));
+                }
+            }
+            _ => {}
+        }
     }
 
     pub(crate) fn start(&mut self, h: usize) {

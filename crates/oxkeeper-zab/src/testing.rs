@@ -22,6 +22,12 @@ fn short(zxid: Zxid) -> String {
 pub(crate) fn txn() -> Bytes {
     Bytes::from_static(b"txn")
 }
+/// A write that was refused.
+pub(crate) fn error_txn() -> Bytes {
+    let mut bytes = vec![0; 36];
+    bytes[28..32].copy_from_slice(&(-1_i32).to_be_bytes());
+    bytes.into()
+}
 
 /// Members 1 to 3 vote, 4 observes.
 pub(crate) fn ensemble() -> Ensemble {

@@ -198,6 +198,11 @@ impl TxnEntry {
     }
 }
 
+/// Whether an encoded transaction is a refused write, which changes nothing ([`Txn::Error`]).
+pub fn is_refusal(bytes: &[u8]) -> bool {
+    bytes.get(28..32) == Some(&OpCode::Error.number().to_be_bytes())
+}
+
 /// Appends a transaction in the form of log records and proposals.
 pub fn write_txn(header: &TxnHeader, txn: &Txn, digest: Option<TxnDigest>, out: &mut Vec<u8>) {
     let mut w = Writer::new(out);

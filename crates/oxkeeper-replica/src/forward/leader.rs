@@ -42,7 +42,7 @@ impl Replica {
         self.tracker.touch(session, now.monotonic);
         let session_check = self.tracker.check(session, speaker);
         let request = PrepRequest { session, xid, op, body, auth: &auth, session_check };
-        self.propose(state, now, Origin::Elsewhere, &request, out);
+        self.propose(state, now, Origin::Learner(link), &request, out);
     }
 
     /// A learner serves this session now, if it lives.

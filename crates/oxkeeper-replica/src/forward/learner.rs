@@ -78,7 +78,9 @@ impl Forwarding {
         let ours = match waiting.front() {
             Some((_, Origin::Client { xid, .. })) => !is_creation && xid.0 == entry.header.cxid,
             Some((_, Origin::Handshake { .. })) => is_creation,
-            Some((_, Origin::Elsewhere)) | None => unreachable!("a session that waits for nothing has no queue"),
+            Some((_, Origin::Elsewhere | Origin::Learner(_))) | None => {
+                unreachable!("a session that waits for nothing has no queue")
+            }
         };
         if !ours {
             return (0, Origin::Elsewhere);

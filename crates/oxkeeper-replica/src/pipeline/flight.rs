@@ -14,7 +14,9 @@ pub enum Origin {
     Client { conn: ConnId, xid: Xid },
     /// The handshake of a new session: gets a connect response with this timeout.
     Handshake { conn: ConnId, session: SessionId, timeout: Millis, read_only: Option<bool> },
-    /// Nobody here: the server itself (session expiry, the reaper), or a client of another server.
+    /// A client of this learner of ours: hears of it from there.
+    Learner(LinkId),
+    /// Nobody here: the server itself (session expiry, the reaper), or, on a learner, a client of another server.
     Elsewhere,
 }
 
@@ -119,6 +121,17 @@ impl Flight {
             _ => true,
         });
         taken
+    }
+    /// Learners whose clients wait for what a commit through `zxid` adds to what is committed already.
+    pub fn asked_by(&self, zxid: Zxid) -> impl Iterator<Item = LinkId> {
+        let of = |proposed: &Proposed| proposed.prepared.entry.header.zxid;
+        let from = self.line.partition_point(|proposed| of(proposed) <= self.committed);
+        self.line.range(from..).take_while(move |proposed| of(proposed) <= zxid).filter_map(|proposed| {
+            match proposed.origin {
+                Origin::Learner(link) => Some(link),
+                _ => None,
+            }
+        })
     }
     /// The disk (or the quorum) has everything through `zxid`.
     pub fn commit_through(&mut self, zxid: Zxid) {

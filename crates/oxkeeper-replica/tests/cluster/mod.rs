@@ -61,6 +61,8 @@ pub struct Cluster {
     /// Both ends: link of one server to (other server, its link).
     links: BTreeMap<LinkId, (i64, LinkId)>,
     owners: BTreeMap<LinkId, i64>,
+    /// Whom COMMITs went to, in the order in which they left.
+    pub told: Vec<i64>,
     next_id: u64,
     pub now: Now,
     /// A server whose core has so much to do that it applies nothing yet.
@@ -88,6 +90,7 @@ impl Cluster {
             events: VecDeque::new(),
             links: BTreeMap::new(),
             owners: BTreeMap::new(),
+            told: Vec::new(),
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
             behind: None,
@@ -238,7 +241,7 @@ impl Cluster {
         }
     }
 
-    fn dispatch(&mut self, id: i64, out: Outputs) {
+    fn dispatch(&mut self, id: i64, mut out: Outputs) {
         let server = self.servers.get_mut(&id).expect("it runs");
         for delivery in &out.deliveries {
             if let Some(conn) = server.conns.get_mut(&delivery.conn) {
@@ -273,6 +276,8 @@ impl Cluster {
         for control in out.controls {
             self.control(id, control);
         }
+        // As the edge does it.
+        out.peers.sort_by_key(|peer| matches!(peer, PeerOutput::Send { link, .. } if out.last.contains(link)));
         for peer in out.peers {
             self.peer(id, peer);
         }
@@ -323,6 +328,9 @@ impl Cluster {
             }
             PeerOutput::Send { link, packet } => {
                 if let Some((other, there)) = self.links.get(&link) {
+                    if matches!(packet, Packet::Commit { .. } | Packet::Inform { .. }) {
+                        self.told.push(*other);
+                    }
                     let input = Input::Peer(ZabInput::Packet { link: *there, packet });
                     self.events.push_back((*other, Event::Input(input)));
                 }

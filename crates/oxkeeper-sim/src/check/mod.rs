@@ -4,6 +4,7 @@
 //! and the model that applies them too. Rules of the protocol are in `zab`, those of clients in `client` and `watch`, those of
 //! the end of a run in `last`.
 
+mod arrival;
 mod client;
 mod last;
 mod watch;
@@ -66,6 +67,8 @@ pub struct Checks {
     elected_at: Vec<Option<u64>>,
     /// The latest write that any client knows to be done.
     pub acked_max: Zxid,
+    /// By server: the latest transaction of which it was told, or has told others, that it is committed.
+    arrived: Vec<Zxid>,
     is_ensemble: bool,
     /// Until when, in simulated microseconds, a session may not be ended by a server: what its answers promise. `None`: its
     /// client has closed it.
@@ -84,6 +87,8 @@ pub struct Counts {
     pub trees_compared: u64,
     pub writes_acked: u64,
     pub reads_checked: u64,
+    /// Reads that came to a server of an ensemble behind the word of a commit.
+    pub reads_arrived: u64,
     pub syncs_checked: u64,
     pub events_checked: u64,
     pub leaders: u64,
@@ -108,6 +113,7 @@ impl Checks {
             lives: vec![0; options.servers()],
             elected_at: vec![None; options.servers()],
             acked_max: Zxid::ZERO,
+            arrived: vec![Zxid::ZERO; options.servers()],
             is_ensemble: options.servers() > 1,
             alive: BTreeMap::new(),
             expiry_percent: if options.clock_faults { 80 } else { 100 },

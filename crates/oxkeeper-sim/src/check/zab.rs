@@ -123,6 +123,7 @@ impl Checks {
         if let Packet::Snap { zxid } = packet {
             self.on_snapshot_sent(running, *zxid);
         }
+        self.on_told_committed(h, packet);
         let durable = running.durable;
         let broken = match packet {
             Packet::Ack { zxid } if zxid.counter() == 0 => durable.current < zxid.epoch(),

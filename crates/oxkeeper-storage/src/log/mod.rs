@@ -3,8 +3,10 @@
 //! Owns the bytes of log files. Must not know what a transaction does to the tree: of a record's body it reads the zxid
 //! only (DK011-DK032).
 
+mod again;
 mod block_buffer;
 pub mod format;
+mod order;
 pub mod reader;
 pub mod replay;
 pub mod truncate;

@@ -4,7 +4,7 @@
 //! reader for learner sync waits there, a tool prints it. Must not change files.
 
 use super::format::{self, HEADER_BYTES, RECORD_HEAD_BYTES, record_bytes};
-use super::replay::{comes_next, hides_hole};
+use super::order::{comes_next, hides_hole, repeats_zxid};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{GAP_ADVICE, LOG_ADVICE, StorageError, StorageResult};
 use crate::names::{LogFile, SnapshotFile, list_logs, logs_from};
@@ -314,7 +314,9 @@ impl LogReader {
             }
             let Some((_, reader)) = &mut self.current else { unreachable!("opened above") };
             match reader.read_next()? {
+                // What an older file holds as well, and refused writes that are no part of the history.
                 Next::Record(record) if self.last.is_some_and(|last| record.zxid <= last) => {}
+                Next::Record(record) if repeats_zxid(self.last.unwrap_or(Zxid(i64::MIN)), &record) => {}
                 Next::Record(record) => {
                     // Only transactions that are wanted, or the one before them, make a hidden hole matter.
                     let is_hole = |last: Zxid| {
@@ -365,7 +367,7 @@ impl LogReader {
     fn open_next(&mut self) -> StorageResult<bool> {
         if self.files.is_empty() {
             // Before the very first file, or after a file whose header was not written yet.
-            let from = self.last.map_or(self.from, |last| Zxid(last.0 + 1));
+            let from = self.last.map_or(self.from, |last| Zxid(last.0.saturating_add(1)));
             self.files = logs_from(&list_logs(&*self.disk, &self.dir)?, from).iter().rev().cloned().collect();
         }
         while let Some(file) = self.files.pop() {

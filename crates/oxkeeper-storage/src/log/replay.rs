@@ -3,6 +3,8 @@
 //! Owns the rules on tails and holes; [`crate::recover`] brings the tree. The failure rules of the design: a record that a
 //! crash cut short at the end of the last file is cut off and reported; damage anywhere else stops the start.
 
+use super::again::Again;
+use super::order::{comes_next, hides_hole, is_next_number, repeats_zxid};
 use super::reader::{LogFileReader, Next, Opened, RawRecord, Stop};
 use super::truncate::{cut, remove_durably};
 use super::writer::UNSYNCED_BYTES_MAX;
@@ -30,6 +32,20 @@ pub struct LogReport {
     pub removed: Vec<PathBuf>,
     /// The first transaction of the log that does not follow the snapshot (DK095).
     pub gap: Option<Gap>,
+    /// Refused writes that have no zxid of their own ([`repeats_zxid`]); they were skipped.
+    pub repeated: Option<Repeated>,
+    /// Transactions that stood in the log already ([`Again`]); they were skipped.
+    pub copies: Option<Repeated>,
+}
+
+/// Records under the zxid of an earlier one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repeated {
+    /// Where the first of them stands.
+    pub path: PathBuf,
+    pub offset: u64,
+    pub zxid: Zxid,
+    pub count: u64,
 }
 
 /// A tail that was cut off.
@@ -60,7 +76,7 @@ pub struct Gap {
 /// refused if `refuse_gap`; one between two transactions is always refused. `refuse_gap` also wants proof that the log
 /// goes on from `after` where an epoch ends there: the transaction `after` itself must be in it.
 ///
-/// `snapshots`: where there are snapshots, whole or not, see [`hides_hole`].
+/// `snapshots`: where there are snapshots, whole or not: they show holes between epochs.
 pub fn replay_log(
     disk: &dyn Disk,
     dir: &Path,
@@ -75,7 +91,7 @@ pub fn replay_log(
     let all = remove_without_records(disk, dir, list_logs(disk, dir)?, &mut report)?;
     let from = Zxid(after.0.saturating_add(1));
     let files = logs_from(&all, from);
-    let (mut last, mut saw_after) = (after, after == Zxid::ZERO);
+    let (mut last, mut saw_after, mut again) = (after, after == Zxid::ZERO, Again::default());
     for (index, file) in files.iter().enumerate() {
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         report.files.push(file.path.clone());
@@ -84,14 +100,23 @@ pub fn replay_log(
                 Next::Record(record) => record,
                 Next::Stop(stop) => break stop,
             };
+            if is_repeated(after, &record, &report) {
+                note(&mut report.repeated, &file.path, &record);
+                continue;
+            }
+            let is_older = report.last_logged.is_some_and(|last| record.zxid <= last);
+            if is_older && again.has(disk, &files[..=index], &record)? {
+                note(&mut report.copies, &file.path, &record);
+                continue;
+            }
             check_order(&file.path, &record, &mut report)?;
             if record.zxid <= after {
                 saw_after |= record.zxid == after;
                 continue;
             }
             let proven = report.transactions > 0 || !refuse_gap || saw_after;
-            let is_sure = proven && !hides_hole(last, record.zxid, snapshots);
-            if !comes_next(last, record.zxid) || (record.zxid.epoch() != last.epoch() && !is_sure) {
+            let is_sure = is_next_number(last, record.zxid) || (proven && !hides_hole(last, record.zxid, snapshots));
+            if !comes_next(last, record.zxid) || !is_sure {
                 let (path, offset) = (file.path.clone(), record.offset);
                 if report.transactions > 0 || refuse_gap {
                     return Err(StorageError::Gap { path, offset, last, got: record.zxid, advice: GAP_ADVICE });
@@ -110,19 +135,6 @@ pub fn replay_log(
         }
     }
     Ok(report)
-}
-
-/// Whether nothing can lie between two transactions: every leader counts from 1 (reference `Leader.lead`).
-pub(super) fn comes_next(last: Zxid, next: Zxid) -> bool {
-    if next.epoch() == last.epoch() { next.0 == last.0 + 1 } else { next.epoch() > last.epoch() && next.counter() == 1 }
-}
-
-/// Whether something may be missing between two transactions that could follow each other: zxids do not tell how far an epoch
-/// went. A snapshot between them does, as its last transaction is not in the log. The reference leaves the old log beside a
-/// snapshot that a leader has sent (BG013), and what it is sent behind a snapshot or a TRUNC is in its next snapshot only. One at
-/// ⟨e, 0⟩ was sent by a leader that had not proposed anything: what it holds cannot be told from its name.
-pub(super) fn hides_hole(last: Zxid, next: Zxid, snapshots: &[Zxid]) -> bool {
-    last.epoch() != next.epoch() && snapshots.iter().any(|snapshot| last < *snapshot && *snapshot < next)
 }
 
 /// After a kill, records may be read that are in the page cache only. From now on they count as history (in elections,
@@ -166,6 +178,20 @@ fn remove_without_records(
     }
     kept.reverse();
     Ok(kept)
+}
+
+/// Whether a record is to be skipped as [`repeats_zxid`] says.
+fn is_repeated(after: Zxid, record: &RawRecord, report: &LogReport) -> bool {
+    match report.last_logged {
+        Some(last) => repeats_zxid(last, record),
+        // The first of a file may be the transaction `after` itself.
+        None => record.zxid > after && repeats_zxid(after, record),
+    }
+}
+
+fn note(skipped: &mut Option<Repeated>, path: &Path, record: &RawRecord) {
+    let (path, offset, zxid) = (path.to_path_buf(), record.offset, record.zxid);
+    skipped.get_or_insert(Repeated { path, offset, zxid, count: 0 }).count += 1;
 }
 
 /// The reference only warns when it writes a zxid that is not larger, and applies it again when it reads it back.

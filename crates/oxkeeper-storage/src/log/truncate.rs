@@ -4,8 +4,8 @@
 //! history. The reference cuts first and syncs nothing (DK030, BG029, BG030).
 
 use super::format::HEADER_BYTES;
+use super::order::{comes_next, hides_hole, repeats_zxid};
 use super::reader::{LogFileReader, Next, Opened, Stop};
-use super::replay::{comes_next, hides_hole};
 use crate::disk::Disk;
 use crate::error::{StorageError, StorageResult};
 use crate::names::{Dirs, LogFile, SnapshotFile, list_logs, list_snapshots, logs_from};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 pub struct Truncated {
     /// Files that were removed.
     pub removed: Vec<PathBuf>,
-    /// The file that was cut, and to how many bytes.
+    /// The oldest file that was cut, and to how many bytes.
     pub cut: Option<(PathBuf, u64)>,
 }
 
@@ -57,7 +57,7 @@ fn leads_to(disk: &dyn Disk, dirs: &Dirs, snapshots: &[SnapshotFile], zxid: Zxid
         let Opened::Log(mut reader) = LogFileReader::open(disk, &file.path)? else { continue };
         loop {
             match reader.read_next()? {
-                Next::Record(record) if record.zxid <= last => {}
+                Next::Record(record) if record.zxid <= last || repeats_zxid(last, &record) => {}
                 Next::Record(record) if !comes_next(last, record.zxid) || hides_hole(last, record.zxid, &zxids) => {
                     return Ok(last == zxid);
                 }
@@ -80,13 +80,26 @@ pub fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid) -> StorageResult<Tr
         remove_durably(disk, dir, &log.path)?;
         done.removed.push(log.path.clone());
     }
-    // A file may hold nothing that stays, whatever its name: then the file before it is the one to cut.
+    // A file may hold nothing that stays, whatever its name: then the file before it is the one to cut. And where transactions
+    // stand twice (`Again`), the file before holds what must go as well.
+    let mut cut_from = None;
     for log in logs[..later].iter().rev() {
-        match end_of(disk, log, zxid)? {
+        let end = match end_of(disk, log, zxid) {
+            // Damage in what came before stops nobody who does not need it.
+            Err(StorageError::Damaged(_)) if cut_from.is_some() => break,
+            end => end?,
+        };
+        if let (Some(end), Some(from)) = (&end, cut_from)
+            && !end.cuts
+            && end.last < from
+        {
+            break;
+        }
+        match end {
             Some(end) => {
-                cut(disk, &log.path, end)?;
-                done.cut = Some((log.path.clone(), end));
-                break;
+                cut(disk, &log.path, end.offset)?;
+                done.cut = Some((log.path.clone(), end.offset));
+                cut_from = Some(log.first);
             }
             None => {
                 remove_durably(disk, dir, &log.path)?;
@@ -97,20 +110,29 @@ pub fn truncate_log(disk: &dyn Disk, dir: &Path, zxid: Zxid) -> StorageResult<Tr
     Ok(done)
 }
 
+/// Where what stays of a file ends.
+struct End {
+    offset: u64,
+    /// The last transaction that stays.
+    last: Zxid,
+    /// A transaction that goes follows.
+    cuts: bool,
+}
+
 /// Where the first transaction after `zxid` starts, or where the records end; `None` where the file holds no transaction up
 /// to `zxid`. The cut is before the first larger zxid even if `zxid` itself is absent (BG029).
-fn end_of(disk: &dyn Disk, log: &LogFile, zxid: Zxid) -> StorageResult<Option<u64>> {
+fn end_of(disk: &dyn Disk, log: &LogFile, zxid: Zxid) -> StorageResult<Option<End>> {
     let Opened::Log(mut reader) = LogFileReader::open(disk, &log.path)? else { return Ok(None) };
     let mut last = None;
-    let end = loop {
+    let (offset, cuts) = loop {
         match reader.read_next()? {
-            Next::Record(record) if record.zxid > zxid => break record.offset,
+            Next::Record(record) if record.zxid > zxid => break (record.offset, true),
             Next::Record(record) => last = Some(record.zxid),
             Next::Stop(stop @ Stop::Bad { .. }) => return Err(stop.into_error(&log.path, last.unwrap_or(log.first))),
-            Next::Stop(stop) => break stop.offset(),
+            Next::Stop(stop) => break (stop.offset(), false),
         }
     };
-    Ok(last.map(|_| end))
+    Ok(last.map(|last| End { offset, last, cuts }))
 }
 
 /// Cuts a file to `length` bytes, durably. The file stays writable by name, nothing else of it changes.

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
-use super::check_follows;
 use super::sync::Synced;
+use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
@@ -49,6 +49,7 @@ impl Broadcast {
 
     pub fn on_packet(&mut self, core: &mut Core, packet: Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         match packet {
+            Packet::Proposal { zxid, txn } if repeats_zxid(zxid, &txn, core.history.last_logged()) => {}
             Packet::Proposal { zxid, txn } => {
                 check_follows(zxid, core.history.last_logged(), self.epoch)?;
                 core.append_proposed(zxid, txn, out);

@@ -12,6 +12,7 @@ mod sync;
 mod tests;
 
 use oxkeeper_proto::quorum::Packet;
+use oxkeeper_proto::txn::is_refusal;
 use oxkeeper_types::{Epoch, Millis, ServerId, Zxid};
 
 use crate::core::Core;
@@ -231,6 +232,13 @@ impl Follower {
 }
 
 pub(crate) use sync::Synced as SyncedHistory;
+
+/// Whether a proposal is a refused write without a zxid of its own: leaders of releases 3.9.0 to 3.9.5 propose a request that they
+/// cannot read under the last zxid that was given out, ⟨e, 0⟩ where none was. It changes nothing and is passed over. It is not
+/// acknowledged: such a leader would commit it in the place of the transaction whose zxid it has.
+pub(crate) fn repeats_zxid(zxid: Zxid, txn: &[u8], last: Zxid) -> bool {
+    is_refusal(txn) && (zxid == last || (zxid.counter() == 0 && zxid > last))
+}
 
 /// What is checked of every transaction that is proposed: it comes next, and no leader later than ours has made it.
 pub(crate) fn check_follows(zxid: Zxid, last: Zxid, epoch: Epoch) -> Result<(), Misbehaved> {

@@ -10,7 +10,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::persist::TxnBytes;
 use oxkeeper_types::{Epoch, Millis, Zxid};
 
-use super::check_follows;
+use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
@@ -71,6 +71,8 @@ pub(crate) struct Backlog {
     /// After a SNAP: the leader has begun to forward before it took the zxid of the snapshot (reference
     /// `LearnerHandler.syncFollower`, then `run`), so what comes first may be in the snapshot already.
     in_snapshot: Zxid,
+    /// Of a refused write that was passed over, see [`repeats_zxid`]: what a leader sends of the past has its COMMIT, too.
+    repeated: Zxid,
     proposals: VecDeque<(Zxid, TxnBytes)>,
     /// How many of them, from the oldest on, are committed.
     committed: usize,
@@ -223,7 +225,7 @@ impl Replacing {
 
 impl Receiving {
     fn behind(last: Zxid, in_snapshot: Zxid) -> Receiving {
-        let backlog = Backlog { last, in_snapshot, proposals: VecDeque::new(), committed: 0 };
+        let backlog = Backlog { last, in_snapshot, repeated: Zxid::NONE, proposals: VecDeque::new(), committed: 0 };
         Receiving { backlog, acceptance: Acceptance::Before }
     }
 
@@ -254,6 +256,10 @@ impl Backlog {
         if zxid <= self.in_snapshot {
             return Ok(());
         }
+        if repeats_zxid(zxid, &txn, self.last) {
+            self.repeated = zxid;
+            return Ok(());
+        }
         check_follows(zxid, self.last, epoch)?;
         self.last = zxid;
         self.proposals.push_back((zxid, txn));
@@ -266,6 +272,7 @@ impl Backlog {
         }
         match self.proposals.get(self.committed) {
             Some((oldest, _)) if *oldest == zxid => self.committed += 1,
+            _ if zxid == self.repeated => {}
             oldest => return Err(Misbehaved::CommitMismatch { oldest: oldest.map(|(z, _)| *z), got: zxid }),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Transcripts of a follower and of an observer, phase by phase.
 
-use super::super::testing::{Bench, commit, durable, ensemble, new_leader, proposal, txn, up_to_date, z};
+use super::super::testing::{Bench, commit, durable, ensemble, error_txn, new_leader, proposal, txn, up_to_date, z};
 use crate::{Input, LinkId, Standing, ZabOptions};
 use oxkeeper_proto::election::PeerState;
 use oxkeeper_proto::quorum::{LEARNER_PROTOCOL, Packet};
@@ -363,6 +363,34 @@ fn a_silent_leader_is_given_up() {
     f.packet(9, Packet::Ping { zxid: z(2, 0), touched: None });
     assert!(f.pass(9_999).is_empty(), "syncLimit is 5");
     assert_eq!(f.pass(1), ["close 9: Silent", "looking"]);
+}
+
+#[test]
+fn a_refused_write_under_the_zxid_before_is_passed_over_wherever_it_comes() {
+    // Leaders of 3.9.0 to 3.9.5: what they cannot read has no zxid of its own, and ⟨e, 0⟩ before their first.
+    let refusal = |epoch, counter| Packet::Proposal { zxid: z(epoch, counter), txn: error_txn() };
+    let mut f = Bench::discovered(1, 3);
+    let sent = [proposal(1, 4), commit(1, 4), refusal(1, 4), commit(1, 4), proposal(1, 5), commit(1, 5)];
+    for packet in [Packet::Diff { zxid: z(1, 5) }].into_iter().chain(sent) {
+        assert!(f.packet(9, packet).is_empty());
+    }
+    let lines = f.packet(9, new_leader(2));
+    assert_eq!(lines, ["append 1.4", "proposed 1.4", "append 1.5", "proposed 1.5", "current 2"]);
+    f.disk();
+    f.packet(9, up_to_date());
+    assert!(f.packet(9, refusal(2, 0)).is_empty());
+    assert_eq!(f.packet(9, proposal(2, 1)), ["append 2.1", "proposed 2.1"]);
+    assert!(f.packet(9, refusal(2, 1)).is_empty() && f.packet(9, refusal(2, 1)).is_empty());
+    assert_eq!(f.packet(9, commit(2, 1)), ["commit 2.1"]);
+    assert_eq!(f.packet(9, proposal(2, 2)), ["append 2.2", "proposed 2.2"]);
+    assert_eq!(f.disk(), ["9 ACK 2.1", "9 ACK 2.2"]);
+    // Anything else under the zxid before is no such write.
+    assert_over(&f.packet(9, proposal(2, 2)), "follows");
+    let mut o = Bench::following(4, 3);
+    let inform = |counter, txn| Packet::Inform { zxid: z(2, counter), txn };
+    assert_eq!(o.packet(9, inform(1, txn())), ["append 2.1", "proposed 2.1", "commit 2.1"]);
+    assert!(o.packet(9, inform(1, error_txn())).is_empty());
+    assert_eq!(o.packet(9, inform(2, txn())), ["append 2.2", "proposed 2.2", "commit 2.2"]);
 }
 
 // ---- observers

@@ -8,7 +8,7 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::{Epoch, Zxid};
 
 use crate::core::Core;
-use crate::follower::{SyncedHistory, check_follows};
+use crate::follower::{SyncedHistory, check_follows, repeats_zxid};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
 use crate::output::Output;
@@ -44,7 +44,11 @@ impl Inform {
     pub fn on_packet(&mut self, core: &mut Core, packet: Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         match packet {
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } => {
-                check_follows(zxid, core.history.last_logged(), self.epoch)?;
+                let last = core.history.last_logged();
+                if repeats_zxid(zxid, &txn, last) {
+                    return Ok(());
+                }
+                check_follows(zxid, last, self.epoch)?;
                 core.append_proposed(zxid, txn, out);
                 core.deliver(zxid, out);
                 Ok(())
