@@ -4,6 +4,7 @@ use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
 use crate::options::{Batching, EdgeOptions, FileOptions};
 use crate::peer::PeerOptions;
+use crate::peer::address::{Place, listen_address};
 use crate::stall_watch::StallWatch;
 use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
@@ -19,7 +20,7 @@ use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
 use oxkeeper_zab::ZabOptions;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Everything that [`crate::run::start`] needs to know.
@@ -199,16 +200,8 @@ fn outstanding_max(config: &Config) -> usize {
 
 /// The wildcard stands for both families where the machine has IPv6, as Java's does.
 fn resolve(address: &HostPort) -> io::Result<SocketAddr> {
-    if address.is_any() {
-        let v6 = std::path::Path::new("/proc/net/if_inet6").exists();
-        let ip = if v6 { std::net::IpAddr::from([0u16; 8]) } else { std::net::IpAddr::from([0u8; 4]) };
-        return Ok(SocketAddr::new(ip, address.port()));
-    }
-    let found = (address.host(), address.port()).to_socket_addrs();
-    let none = || io::Error::new(io::ErrorKind::NotFound, "no address");
-    found
-        .and_then(|mut all| all.next().ok_or_else(none))
-        .map_err(|e| io::Error::new(e.kind(), format!("clientPortAddress {}: cannot be resolved: {e}", address.host())))
+    let place = Place { host: address.host().to_owned(), port: address.port() };
+    listen_address(&place, address.is_any()).map_err(|e| io::Error::new(e.kind(), format!("clientPortAddress {e}")))
 }
 
 fn throttle(config: &ConnectionThrottle) -> ThrottleOptions {

@@ -1,6 +1,7 @@
 //! Carrying out what a replica asks for: the twin of the server's core loop, without a decision. Between any two outputs the
 //! process may end ([`World::point`]).
 
+use crate::check::Asked;
 use crate::host::{Running, Work};
 use crate::museum::Bug;
 use crate::network::Message;
@@ -22,7 +23,14 @@ impl World {
         let host = &mut self.hosts[h];
         let Some(Running { replica, state, out, .. }) = &mut host.running else { return };
         self.trace.note(self.now, Who::Server(h), "step", &[], || points::input_text(&input));
+        let asked = Asked::of(&input);
         replica.step(state, host.clock.now(self.now), input, out);
+        if let Some(asked) = asked
+            && let Some((key, _)) = host.running.as_ref().and_then(|running| running.links.get(&asked.link()))
+        {
+            let out = &host.running.as_ref().expect("it runs").out;
+            self.check.on_request(*key, &asked, out);
+        }
         self.carry_out(h);
     }
 
@@ -111,6 +119,10 @@ impl World {
         }
         if self.options.planted == Some(Bug::WatchAfterReply) {
             out.deliveries.sort_by_key(|delivery| !delivery.is_reply);
+        }
+        if self.options.planted == Some(Bug::SyncOvertaken) {
+            let is_sync = |output: &PeerOutput| matches!(output, PeerOutput::Send { packet: Packet::Sync { .. }, .. });
+            out.peers.sort_by_key(is_sync);
         }
         let mut before = None;
         for delivery in &out.deliveries {
@@ -298,6 +310,7 @@ impl World {
             self.check.on_send(h, running, &packet);
         }
         let Some((key, side)) = self.end_of(h, link) else { return };
+        self.check.on_answer_to_learner(h, key, &packet);
         let zxid = match &packet {
             Packet::Proposal { zxid, .. } => Some(*zxid),
             _ => None,

@@ -61,6 +61,7 @@ bugs! {
     ReadWithoutLook = "read-without-look", "reads are answered before the leader's socket is read", "", 9;
     ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712", 8;
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
+    SyncOvertaken = "sync-overtaken", "a leader's SYNC leaves behind the COMMITs of the same step", "", 2;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 131;
     ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 9;
     CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198", 1;

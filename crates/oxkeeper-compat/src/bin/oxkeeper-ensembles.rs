@@ -4,6 +4,7 @@ use oxkeeper_compat::ensemble::cleanup;
 use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
+use oxkeeper_compat::ensemble::pipelined::Pipelined;
 use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, members, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
@@ -15,6 +16,11 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
   mixed      one Oxkeeper and two ZooKeepers, and the reverse, with an observer: every kind leads, follows, comes back
                --versions V,..   of ZooKeeper (3.9.5,3.8.0)
                --only WORDS      mixes whose name contains them
+  pipelined  ours and ZooKeepers, an observer of each: all operations at once on every server under kills, pauses, and (as root)
+             cut links; every request must be answered, and the history must be linearizable
+               --versions V,..   of ZooKeeper (3.9.5,3.8.0)
+               --solo K          of which kind there is one voter beside two: ours or java (ours)
+               --seconds N       of each (60)
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
   members    members change by files and restarts: one to three, four and five, back, exchanged, by name, observer to voter
@@ -136,6 +142,20 @@ fn run_mixed(args: &Args) -> Result<ExitCode, String> {
             });
             report.line(&name, started, result.map(|()| format!("all {legs} legs")));
         }
+    }
+    Ok(report.code())
+}
+
+fn run_pipelined(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let time = Duration::from_secs(args.number("seconds", 60)?);
+    let solo_is_ours = args.get("solo", "ours") == "ours";
+    for version in args.list("versions", "3.9.5,3.8.0") {
+        let (ours, java) = (args.ours(), java(&version));
+        let (solo, pair) = if solo_is_ours { (ours, java) } else { (java, ours) };
+        let pipelined = Pipelined { solo, pair, time, seed: args.seed()? };
+        let started = Instant::now();
+        report.line(&format!("pipelined {version}, {}", pipelined.name()), started, pipelined.run());
     }
     Ok(report.code())
 }
@@ -264,6 +284,7 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
+        "pipelined" => Args::parse(words, &["versions", "seconds", "solo"]).and_then(|args| run_pipelined(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
         "members" => Args::parse(words, &["kinds"]).and_then(|args| run_members(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
