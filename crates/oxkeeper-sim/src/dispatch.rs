@@ -1,12 +1,14 @@
 //! Carrying out what a replica asks for: the twin of the server's core loop, without a decision. Between any two outputs the
 //! process may end ([`World::point`]).
 
+use crate::check::Asked;
 use crate::host::{Running, Work};
 use crate::museum::Bug;
 use crate::network::Message;
+use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
-use crate::world::{Crash, World};
+use crate::world::{Crash, ServerEvent, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
@@ -21,7 +23,14 @@ impl World {
         let host = &mut self.hosts[h];
         let Some(Running { replica, state, out, .. }) = &mut host.running else { return };
         self.trace.note(self.now, Who::Server(h), "step", &[], || points::input_text(&input));
+        let asked = Asked::of(&input);
         replica.step(state, host.clock.now(self.now), input, out);
+        if let Some(asked) = asked
+            && let Some((key, _)) = host.running.as_ref().and_then(|running| running.links.get(&asked.link()))
+        {
+            let out = &host.running.as_ref().expect("it runs").out;
+            self.check.on_request(*key, &asked, out);
+        }
         self.carry_out(h);
     }
 
@@ -110,6 +119,10 @@ impl World {
         }
         if self.options.planted == Some(Bug::WatchAfterReply) {
             out.deliveries.sort_by_key(|delivery| !delivery.is_reply);
+        }
+        if self.options.planted == Some(Bug::SyncOvertaken) {
+            let is_sync = |output: &PeerOutput| matches!(output, PeerOutput::Send { packet: Packet::Sync { .. }, .. });
+            out.peers.sort_by_key(is_sync);
         }
         let mut before = None;
         for delivery in &out.deliveries {
@@ -281,11 +294,24 @@ impl World {
     }
 
     fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        let old = self.hosts[h].running.as_mut().and_then(|running| running.old_learner.as_mut());
+        let sent = match old.filter(|(of, _)| *of == link) {
+            Some((_, old)) => old.sends(packet),
+            None => Sent::All(vec![packet]),
+        };
+        match sent {
+            Sent::All(packets) => packets.into_iter().for_each(|packet| self.send_packet_now(h, link, packet)),
+            Sent::UpToDateNow => self.server_after(1, h, ServerEvent::OldUpToDate { link }),
+        }
+    }
+
+    fn send_packet_now(&mut self, h: usize, link: LinkId, packet: Packet) {
         let Some(packet) = self.spoiled(packet) else { return };
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);
         }
         let Some((key, side)) = self.end_of(h, link) else { return };
+        self.check.on_answer_to_learner(h, key, &packet);
         let zxid = match &packet {
             Packet::Proposal { zxid, .. } => Some(*zxid),
             _ => None,

@@ -65,6 +65,8 @@ pub struct Cluster {
     pub told: Vec<i64>,
     next_id: u64,
     pub now: Now,
+    /// What went over links, in order: from, to, and the packet.
+    pub sent: Vec<(i64, i64, Packet)>,
     /// A server whose core has so much to do that it applies nothing yet.
     pub behind: Option<i64>,
     /// Links that a server has closed.
@@ -93,6 +95,7 @@ impl Cluster {
             told: Vec::new(),
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
+            sent: Vec::new(),
             behind: None,
             links_closed: 0,
         }
@@ -171,6 +174,17 @@ impl Cluster {
             assert!(self.now.monotonic < end, "a minute without {what}");
             self.turn();
         }
+    }
+
+    /// Nothing is on its way.
+    pub fn is_silent(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What `at` calls its link to this peer.
+    pub fn link(&self, at: i64, peer: i64) -> LinkId {
+        let is_it = |link: &LinkId| self.owners[link] == at && self.links[link].0 == peer;
+        self.links.keys().copied().rfind(is_it).expect("they are connected")
     }
 
     /// One event, or else time.
@@ -328,6 +342,7 @@ impl Cluster {
             }
             PeerOutput::Send { link, packet } => {
                 if let Some((other, there)) = self.links.get(&link) {
+                    self.sent.push((id, *other, packet.clone()));
                     if matches!(packet, Packet::Commit { .. } | Packet::Inform { .. }) {
                         self.told.push(*other);
                     }

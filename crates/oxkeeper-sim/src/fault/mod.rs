@@ -3,6 +3,10 @@
 //! Every fault ends: by itself after a while, or when the run is healed. What may not happen because Zab does not survive it:
 //! a voter that loses what it had synced (an empty data directory is for observers alone).
 
+mod peers;
+
+pub use peers::Widow;
+
 use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
@@ -11,6 +15,7 @@ use crate::transcript::Who;
 use crate::world::{Crash, Event, ServerEvent, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
+use oxkeeper_zab::LinkId;
 use std::io::ErrorKind;
 
 /// Whom a fault meets: somebody in particular, or whoever leads then.
@@ -127,6 +132,14 @@ pub enum Fault {
     Wipe {
         server: usize,
     },
+    /// Somebody at the quorum port says that it is a member, and that it has promised this epoch.
+    Stranger {
+        target: Target,
+        epoch: i64,
+        member: usize,
+    },
+    /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
+    LeaderLeavesHalf,
     ClientMoves {
         client: usize,
     },
@@ -151,6 +164,17 @@ pub enum Undo {
     DiskHangs(usize),
     DiskFull(usize),
     Client(usize),
+    /// Begins: the next step.
+    Widow(Widow),
+    /// A planted bug: it comes again.
+    Stranger {
+        epoch: i64,
+        member: usize,
+    },
+    StrangerGoes {
+        h: usize,
+        link: LinkId,
+    },
 }
 
 /// The faults of a run with their times.
@@ -161,6 +185,7 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
         (0..options.faults).map(|_| (r.between(span / 20, span * 19 / 20), draw(r, options))).collect();
     faults.extend(hanging_disks(options));
     faults.sort_by_key(|(at, _)| *at);
+    faults.extend(peers::plan(options));
     faults
 }
 
@@ -240,7 +265,7 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
         DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } => true,
+        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
     }
 }
 
@@ -321,6 +346,8 @@ impl World {
                 self.client_vanishes(client, politely);
                 self.after(us, Event::Undo(Undo::Client(client)));
             }
+            Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
+            Fault::LeaderLeavesHalf => self.leader_leaves_half(),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
         }
@@ -447,6 +474,9 @@ impl World {
                 self.hosts[h].disk_full = false;
             }
             Undo::Client(c) => self.client_returns(c),
+            Undo::Widow(step) => self.widow_step(step),
+            Undo::Stranger { epoch, member } => self.stranger_comes(Target::Leader, epoch, member),
+            Undo::StrangerGoes { h, link } => self.stranger_goes(h, link),
         }
     }
 
@@ -454,6 +484,9 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace.note(self.now, Who::World, "heal", &[], String::new);
         self.healed = true;
+        // A learner that waits in its grave for a leader; a disk that has died stays dead.
+        let dead = if self.widow.take().is_none() && self.died { self.hosts.iter().position(|h| h.dead) } else { None };
+        (0..self.hosts.len()).filter(|h| Some(*h) != dead).for_each(|h| self.raise(h));
         self.net.heal(self.now);
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));
