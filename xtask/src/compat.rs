@@ -28,6 +28,8 @@ const VERDICTS: &[&str] = &["same", "differs", "half", "absent"];
 pub fn check(root: &Path) -> Vec<String> {
     let mut findings = Vec::new();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    let mut differing = Vec::new();
+    let mut verdicts: BTreeMap<String, [u32; 4]> = BTreeMap::new();
     let mut pages: Vec<_> = fs::read_dir(root.join("docs/COMPAT"))
         .map(|entries| {
             entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "md")).collect()
@@ -44,8 +46,16 @@ pub fn check(root: &Path) -> Vec<String> {
                 findings.push(format!("{place}: {id} was answered already at {before}"));
             }
             check_row(root, &place, &cells, &mut findings);
+            if cells.get(1) == Some(&"differs") {
+                differing.push(id.to_string());
+            }
+            if let Some(at) = VERDICTS.iter().position(|v| cells.get(1) == Some(v)) {
+                verdicts.entry(id[..2].to_owned()).or_default()[at] += 1;
+            }
         }
     }
+    check_counts(root, &verdicts, &mut findings);
+    check_differences(root, &differing, &mut findings);
     for (prefix, last) in IDS {
         let missing: Vec<String> =
             (1..=*last).map(|n| format!("{prefix}{n:03}")).filter(|id| !seen.contains_key(id)).collect();
@@ -81,6 +91,39 @@ fn check_row(root: &Path, place: &str, cells: &[&str], findings: &mut Vec<String
     let oracle_alone = !named.is_empty() && named.iter().all(|test| test.starts_with("oracle::"));
     if oracle_alone && !words.contains("oracle") {
         findings.push(format!("{place}: {id} is shown by the oracle alone and does not say so"));
+    }
+}
+
+/// The table of counts: a row ends with the chapter and how many ids it has, and then the number of each verdict.
+fn check_counts(root: &Path, verdicts: &BTreeMap<String, [u32; 4]>, findings: &mut Vec<String>) {
+    let text = fs::read_to_string(root.join("docs/COMPAT/README.md")).unwrap_or_default();
+    let mut all = [0; 4];
+    for (chapter, counts) in verdicts {
+        all.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        let total: u32 = counts.iter().sum();
+        expect_counts(&text, &format!("| {chapter} {total} | "), counts, findings);
+    }
+    expect_counts(&text, &format!("| All | {} | ", all.iter().sum::<u32>()), &all, findings);
+}
+
+/// The list of all deliberate differences has each of them, by its id or within `TS036 to TS039`.
+fn check_differences(root: &Path, differing: &[String], findings: &mut Vec<String>) {
+    let text = fs::read_to_string(root.join("docs/COMPAT/README.md")).unwrap_or_default();
+    let list = text.split_once("## All deliberate differences").map(|(_, list)| list).unwrap_or_default();
+    let words: Vec<&str> = list.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let mut listed: Vec<&str> = words.iter().copied().filter(|word| is_id(word)).collect();
+    listed.sort_unstable();
+    let within =
+        |id: &str| words.windows(3).any(|w| w[1] == "to" && is_id(w[0]) && is_id(w[2]) && w[0] <= id && id <= w[2]);
+    for id in differing.iter().filter(|id| listed.binary_search(&id.as_str()).is_err() && !within(id)) {
+        findings.push(format!("docs/COMPAT/README.md: {id} differs and is not in 'All deliberate differences'"));
+    }
+}
+
+fn expect_counts(text: &str, opening: &str, counts: &[u32; 4], findings: &mut Vec<String>) {
+    let expected = format!("{opening}{} |", counts.map(|n| n.to_string()).join(" | "));
+    if !text.contains(&expected) {
+        findings.push(format!("docs/COMPAT/README.md: the counts of a row are to be '{expected}'"));
     }
 }
 

@@ -112,6 +112,11 @@ pub fn of(request: &Request) -> Option<&'static str> {
         Request::Raw { op: 20, .. } => Some(ALL[1].name),
         Request::Raw { op: -10, .. } => Some(ALL[2].name),
         Request::Multi { op: OpCode::Multi, parts } if parts.iter().any(null_acl) => Some(ALL[4].name),
+        // What follows it in a multi is judged by it as what follows in a pipeline is.
+        Request::Multi { op: OpCode::Multi, parts } => {
+            let earlier = &parts[..parts.len().saturating_sub(1)];
+            earlier.iter().any(|part| is_odd_container(&part.request)).then_some(ALL[7].name)
+        }
         _ => None,
     }
 }
@@ -119,9 +124,14 @@ pub fn of(request: &Request) -> Option<&'static str> {
 /// The same for a request that is sent before the one in front of it is answered.
 pub fn when_pipelined(request: &Request) -> Option<&'static str> {
     match request {
-        Request::Create { op: OpCode::CreateContainer, flags, .. } if *flags != 4 => Some(ALL[7].name),
+        other if is_odd_container(other) => Some(ALL[7].name),
         other => of(other),
     }
+}
+
+/// A createContainer whose flag says something else.
+fn is_odd_container(request: &Request) -> bool {
+    matches!(request, Request::Create { op: OpCode::CreateContainer, flags, .. } if *flags != 4)
 }
 
 /// Plays the script of a departure and says what is not as expected.

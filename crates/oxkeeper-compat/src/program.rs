@@ -101,7 +101,7 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
     let mut program = generate(seed, requests);
     // Two connections, then perhaps the quota.
     let mut set_up = program.steps.drain(..2 + QUOTA_NODES.len()).collect::<Vec<_>>();
-    program.steps.retain(|step| !rewrites_quota(step) && !repeats_zxid(step));
+    program.steps.retain(|step| !rewrites_quota(step));
     set_up.append(&mut program.steps);
     program.steps = set_up;
     let mut rng = Rng::fork(seed, 1);
@@ -116,11 +116,6 @@ pub fn generate_with_restarts(seed: u64, requests: usize) -> Program {
 /// Whether a step creates, changes or deletes a node of a quota.
 fn rewrites_quota(step: &Step) -> bool {
     step.requests().iter().any(|request| request.writes_below(path::QUOTA))
-}
-
-/// Whether the reference logs two transactions with one zxid.
-fn repeats_zxid(step: &Step) -> bool {
-    step.requests().iter().any(malformed::takes_no_zxid)
 }
 
 struct Generator {
@@ -227,9 +222,15 @@ impl Generator {
         while requests.len() < n {
             let request = match KINDS[self.rng.weighted(&self.theme.weights.clone())].0 {
                 Kind::Auth | Kind::Rare | Kind::SetWatches => self.plain(Kind::Create),
-                Kind::Malformed => self.spoiled(),
+                // A body with too much in it is done all the same.
+                Kind::Malformed if self.theme.quota_percent == 0 => self.spoiled(),
+                Kind::Malformed => self.plain(Kind::Create),
                 kind => self.plain(kind),
             };
+            // Limits are looked up in what is applied: which of its threads is faster decides what the reference sees.
+            if request.writes_below(path::QUOTA) {
+                continue;
+            }
             if request.body(Zxid(0)).len() < BURST_REQUEST_BYTES_MAX && departures::when_pipelined(&request).is_none() {
                 requests.push(request);
             }
@@ -456,7 +457,8 @@ impl Generator {
     /// A request of this operation as a client would send it.
     fn proper(&mut self, op: OpCode) -> Request {
         let (theme, rng) = (&self.theme, &mut self.rng);
-        let (path, data, acl) = (theme.path(rng), Data::text("x"), || AclArg(Some(open_acl())));
+        let (path, acl) = (theme.path(rng), || AclArg(Some(open_acl())));
+        let data = if path.starts_with(path::QUOTA) { theme.data(&path, rng) } else { Data::text("x") };
         match op {
             OpCode::Create | OpCode::Create2 => {
                 Request::Create { op, path, data, acl: acl(), flags: *rng.pick(&[0, 0, 1, 2, 5, 77]) }
@@ -473,7 +475,7 @@ impl Generator {
                 Request::Reconfig { joining: None, leaving: Some("1".into()), members: None, version: -1 }
             }
             OpCode::Multi => {
-                let set = Request::SetData { path: path.clone(), data: Data::text("x"), version: -1 };
+                let set = Request::SetData { path: path.clone(), data: data.clone(), version: -1 };
                 let create = Request::Create { op: OpCode::Create, path, data, acl: acl(), flags: 0 };
                 Request::Multi { op, parts: vec![Part::of(create), Part::of(set)] }
             }

@@ -1,5 +1,5 @@
-//! Sessions that write at random with several requests under way each, until their server is gone, and keep the ledger
-//! of what it acknowledged. Must not know what becomes of the server's files.
+//! Sessions that write at random with several requests under way each, syncs and reads among them, until their server is gone,
+//! and keep the ledger of what it acknowledged. Must not know what becomes of the server's files.
 
 use crate::ledger::{Change, Done, Ledger};
 use crate::rng::Rng;
@@ -22,14 +22,35 @@ const ANSWER: Duration = Duration::from_secs(20);
 const LONG_SESSION: Duration = Duration::from_secs(600);
 const TTL_MS: i64 = 3_600_000;
 
-/// A request, as the changes that it asks for, and how.
+/// A request, as the changes that it asks for, and how; most are writes.
 #[derive(Clone, Debug)]
 enum Write {
-    Create { path: String, data: Option<Vec<u8>>, acl: Vec<Acl>, mode: CreateMode },
-    Set { path: String, data: Option<Vec<u8>> },
-    SetAcl { path: String, acl: Vec<Acl> },
-    Delete { path: String },
+    Create {
+        path: String,
+        data: Option<Vec<u8>>,
+        acl: Vec<Acl>,
+        mode: CreateMode,
+    },
+    Set {
+        path: String,
+        data: Option<Vec<u8>>,
+    },
+    SetAcl {
+        path: String,
+        acl: Vec<Acl>,
+    },
+    Delete {
+        path: String,
+    },
     Multi(Vec<Write>),
+    /// Changes nothing; a learner's line of requests has it between the writes of all sessions.
+    Sync {
+        path: String,
+    },
+    /// Changes nothing; waits for the writes of its session.
+    Read {
+        path: String,
+    },
 }
 
 enum Answer {
@@ -37,6 +58,8 @@ enum Answer {
     Stat(Pending<Stat>),
     Deleted(Pending<()>),
     Multi(Pending<Vec<MultiResult>>),
+    Synced(Pending<String>),
+    Read(Pending<Option<Stat>>),
 }
 
 /// What the writers share.
@@ -117,6 +140,7 @@ pub fn write(server: &str, plan: Plan, progress: &Progress) -> Result<(Ledger, O
 /// Waits for an answer and writes it down; false where none came.
 fn note(write: Write, answer: Answer, patience: Duration, progress: &Progress, ledger: &mut Ledger) -> bool {
     match wait(&write, answer, patience) {
+        Ok(Some(done)) if done.changes.is_empty() => true,
         Ok(Some(done)) => {
             progress.acknowledged.fetch_add(1, Ordering::Relaxed);
             ledger.done.push(done);
@@ -147,6 +171,8 @@ fn wait(write: &Write, answer: Answer, patience: Duration) -> Result<Option<Done
             zxid
         }
         Answer::Deleted(pending) => pending.wait_with_zxid(patience)?.1,
+        Answer::Synced(pending) => pending.wait_with_zxid(patience)?.1,
+        Answer::Read(pending) => pending.wait_with_zxid(patience)?.1,
         Answer::Multi(pending) => {
             let (results, zxid) = pending.wait_with_zxid(patience)?;
             if call::multi_failure(&results).is_some() {
@@ -185,6 +211,7 @@ fn changes(write: &Write) -> Vec<Change> {
         Write::SetAcl { path, .. } => vec![Change::SetAcl { path, stat: None }],
         Write::Delete { path } => vec![Change::Delete { path }],
         Write::Multi(parts) => parts.iter().flat_map(changes).collect(),
+        Write::Sync { .. } | Write::Read { .. } => Vec::new(),
     }
 }
 
@@ -206,6 +233,8 @@ fn send(client: &Client, write: &Write) -> Result<Answer, ClientError> {
             let ops: Vec<MultiOp> = parts.iter().map(multi_op).collect();
             Answer::Multi(client.send(call::multi(&ops))?)
         }
+        Write::Sync { path } => Answer::Synced(client.send(call::sync(path))?),
+        Write::Read { path } => Answer::Read(client.send(call::exists(path, false))?),
     })
 }
 
@@ -224,14 +253,18 @@ fn multi_op(write: &Write) -> MultiOp<'_> {
             MultiOp::SetData(SetDataRequest { path: path.as_str().into(), data: data.as_deref(), version: -1 })
         }
         Write::Delete { path } => MultiOp::Delete(DeleteRequest { path: path.as_str().into(), version: -1 }),
-        Write::SetAcl { .. } | Write::Multi(_) => unreachable!("{write:?} has no place in a multi"),
+        Write::SetAcl { .. } | Write::Multi(_) | Write::Sync { .. } | Write::Read { .. } => {
+            unreachable!("{write:?} has no place in a multi")
+        }
     }
 }
 
 fn random(rng: &mut Rng, multi_creates: bool) -> Write {
-    match rng.weighted(&[84, 6, 10]) {
+    match rng.weighted(&[70, 6, 10, 10, 4]) {
         0 => simple(rng),
         1 => Write::SetAcl { path: path(rng), acl: acl(rng) },
+        3 => Write::Sync { path: path(rng) },
+        4 => Write::Read { path: path(rng) },
         _ => Write::Multi((0..1 + rng.below(4)).map(|_| multi_part(rng, multi_creates)).collect()),
     }
 }

@@ -171,14 +171,25 @@ impl Replica {
         match output {
             Output::Notify { to, notification } => out.peers.push(PeerOutput::Notify { to, notification }),
             Output::DialLeader { leader } => out.peers.push(PeerOutput::DialLeader { leader }),
-            Output::Send { link, packet } => out.send_packet(link, packet),
+            Output::Send { link, packet } => {
+                self.send_syncs_before(&packet, out);
+                out.send_packet(link, packet);
+            }
             Output::CloseLink { link, why } => self.close_link(link, why, out),
             Output::Persist(request) => out.persist.push(request),
             Output::Proposed { zxid, txn } => self.on_proposed(zxid, &txn, out),
-            Output::Commit { through } => self.flight.commit_through(through),
+            Output::Commit { through } => {
+                self.flight.asked_by(through).for_each(|link| out.hears_last(link));
+                self.flight.release(through);
+                self.send_syncs(through, out);
+            }
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
-            Output::LeadershipConfirmed { number } => self.flight.confirm(number),
+            Output::Disk { answers } => out.peers.push(PeerOutput::Disk { answers }),
+            Output::LeadershipConfirmed { number } => {
+                self.flight.confirm(number);
+                self.send_syncs(self.flight.released(), out);
+            }
             Output::Role(role) => self.enter(state, now, role, out),
         }
     }

@@ -25,6 +25,9 @@ pub struct Outputs {
     /// Of an ensemble, in order: what goes to the other servers. Nothing in here waits for the disk: what must, comes out only
     /// after the disk has answered.
     pub peers: Vec<PeerOutput>,
+    /// Learners of ours whose clients wait for what was just committed. What `peers` has for them leaves behind what it has for
+    /// everybody else: when such a client has its answer, the COMMIT has left for all.
+    pub last: Vec<LinkId>,
     /// Of an ensemble: these members count from here on, in a version that is newer than the one before. To be kept, so that
     /// the next start begins with it.
     pub members: Option<Box<Ensemble>>,
@@ -70,6 +73,10 @@ pub enum PeerOutput {
     Role {
         role: RoleChange,
         epoch_began: Option<Zxid>,
+    },
+    /// Our own disk was silent for so long that the role is given up; or it answers again. For the log.
+    Disk {
+        answers: bool,
     },
 }
 
@@ -155,6 +162,12 @@ impl Outputs {
     pub fn send_packet(&mut self, link: LinkId, packet: Packet) {
         self.peers.push(PeerOutput::Send { link, packet });
     }
+    /// A client of this learner waits for what was just committed.
+    pub(crate) fn hears_last(&mut self, link: LinkId) {
+        if !self.last.contains(&link) {
+            self.last.push(link);
+        }
+    }
     pub fn is_empty(&self) -> bool {
         self.persist.is_empty()
             && self.deliveries.is_empty()
@@ -170,6 +183,7 @@ impl Outputs {
         self.deliveries.clear();
         self.controls.clear();
         self.peers.clear();
+        self.last.clear();
         self.members = None;
         self.quotas_exceeded.clear();
     }

@@ -9,7 +9,7 @@ use crate::input::{Input, Now, Submitted};
 use crate::namespaces::Namespaces;
 use crate::options::Options;
 use crate::output::{CloseReason, Control, Mode, Outputs};
-use crate::pipeline::flight::{Due, Flight, Origin, Proposed, SyncOrigin};
+use crate::pipeline::flight::{Due, Flight, Origin, Proposed};
 use crate::pipeline::prep::{Prep, PrepRequest, Prepared};
 use crate::pipeline::reply::write_reply;
 use crate::pipeline::snapshot_policy::SnapshotPolicy;
@@ -22,7 +22,6 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use oxkeeper_proto::client::{ConnectResponse, ReplyHeader, SyncRequest};
 use oxkeeper_proto::jute::{Reader, Writer};
-use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnHeader};
 use oxkeeper_tree::{Applied, Change, DigestCheck, ImageId};
 use oxkeeper_types::persist::{Persist, Persisted, TxnBytes};
@@ -86,7 +85,13 @@ impl Replica {
             flight: Flight::new(state.tree.last_processed()),
             tracker: Tracker::new(options.tick, known, now.monotonic),
             sessions: HashMap::default(),
-            next_session: SessionIds::new(now.wall, options.server, options.owner_rules, state.tree.sessions().iter()),
+            next_session: SessionIds::new(
+                now.wall,
+                options.seed,
+                options.server,
+                options.owner_rules,
+                state.tree.sessions().iter(),
+            ),
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
@@ -109,9 +114,7 @@ impl Replica {
             Input::Submit(request) => self.on_submit(state, now, request, out),
             Input::Touched(sessions) => sessions.into_iter().for_each(|s| self.touch(s, now)),
             Input::Disconnected { conn } => self.on_disconnected(conn),
-            Input::Persisted(Persisted::Log { through }) if self.ensemble.is_none() => {
-                self.flight.commit_through(through)
-            }
+            Input::Persisted(Persisted::Log { through }) if self.ensemble.is_none() => self.flight.release(through),
             Input::Persisted(done) => self.on_zab(state, now, oxkeeper_zab::Input::Persisted(done), out),
             Input::Peer(input) => self.on_peer(state, now, input, out),
             Input::StateReplaced { tree } => self.on_state_replaced(tree),
@@ -142,7 +145,7 @@ impl Replica {
             match self.flight.pop_due() {
                 None => break,
                 Some(Due::Txn(proposed)) => self.apply(state, watches, now, proposed, out),
-                Some(Due::Sync(origin)) => answer_sync(state.tree.last_processed(), &origin, out),
+                Some(Due::Sync(request)) => answer_sync(state.tree.last_processed(), &request, out),
             }
         }
         for image in self.snapshots.finished.drain(..) {
@@ -250,7 +253,7 @@ impl Replica {
                     out.controls.push(Control::Close { conn, reason: CloseReason::SessionMoved });
                 }
                 Err(code) => reply_with_error(conn, xid, state.tree.last_processed(), code, out),
-                Ok(()) => self.on_sync(state, now, SyncOrigin::Client(request), out),
+                Ok(()) => self.on_sync(state, now, request, out),
             }
             return;
         }
@@ -272,14 +275,14 @@ impl Replica {
         }
     }
 
-    /// A sync, on the server that prepares transactions.
-    pub(crate) fn on_sync(&mut self, state: &State, now: Now, origin: SyncOrigin, out: &mut Outputs) {
+    /// A client's sync, on the server that prepares transactions.
+    fn on_sync(&mut self, state: &State, now: Now, request: Submitted, out: &mut Outputs) {
         let confirm = self.confirm_leadership(state, now, out);
         if self.ensemble.is_none() && self.flight.is_empty() {
             // Nothing is under way: what is applied is all there is.
-            answer_sync(state.tree.last_processed(), &origin, out);
+            answer_sync(state.tree.last_processed(), &request, out);
         } else {
-            self.flight.push_sync(origin, confirm);
+            self.flight.push_sync(request, confirm);
         }
     }
 
@@ -351,15 +354,6 @@ impl Replica {
         }
     }
 
-    /// A COMMIT may come before the SYNC of an earlier request of the same connection; the answers keep their order.
-    fn answer_overtaken(&mut self, conn: ConnId, number: u64, zxid: Zxid, out: &mut Outputs) {
-        let Some(ensemble) = &mut self.ensemble else { return };
-        let answered = self.flight.take_overtaken(conn, number);
-        for sync in answered.into_iter().chain(ensemble.forwarded.overtaken(conn, number)) {
-            answer_sync(zxid, &SyncOrigin::Client(sync), out);
-        }
-    }
-
     /// Applies one committed transaction; its events come out before its reply.
     fn apply(&mut self, state: &mut State, watches: &mut WatchTable, now: Now, proposed: Proposed, out: &mut Outputs) {
         let Proposed { prepared, origin } = proposed;
@@ -381,15 +375,15 @@ impl Replica {
             let fired = watches.trigger(&self.options, &self.changes, out);
             self.counters.watch_events += fired;
         }
-        let ((number, origin), refused) = match &mut self.ensemble {
+        let (origin, refused) = match &mut self.ensemble {
             Some(ensemble) if ensemble.is_learning() => {
                 let refused = applied.is_refused() || applied.op == OpCode::Error;
                 (ensemble.forwarded.claim(&prepared.entry), refused.then_some(applied.error))
             }
-            _ => ((0, origin), prepared.refused),
+            _ => (origin, prepared.refused),
         };
         match origin {
-            Origin::Elsewhere => {}
+            Origin::Elsewhere | Origin::Learner(_) => {}
             Origin::Handshake { conn, session, timeout, read_only } => {
                 let here = self.sessions.get(&conn) == Some(&session);
                 if here || self.keeps_sessions() {
@@ -400,7 +394,6 @@ impl Replica {
                 }
             }
             Origin::Client { conn, xid } => {
-                self.answer_overtaken(conn, number, header.zxid, out);
                 reply_to_client(conn, xid, header.zxid, &applied, refused, out);
             }
         }
@@ -466,11 +459,7 @@ pub(crate) fn refuse_handshake(conn: ConnId, read_only: Option<bool>, out: &mut 
 }
 
 /// To a client the path of its request comes back, unchecked.
-fn answer_sync(last_processed: Zxid, origin: &SyncOrigin, out: &mut Outputs) {
-    let request = match origin {
-        SyncOrigin::Learner(link) => return out.send_packet(*link, Packet::Sync { zxid: Zxid::ZERO }),
-        SyncOrigin::Client(request) | SyncOrigin::Forwarded(request, _) => request,
-    };
+fn answer_sync(last_processed: Zxid, request: &Submitted, out: &mut Outputs) {
     match SyncRequest::read(&mut Reader::unbounded(&request.body)) {
         Err(_) => reply_with_error(request.conn, request.xid, last_processed, ErrorCode::MarshallingError, out),
         Ok(sync) => out.send(request.conn, true, |b| {

@@ -2,11 +2,16 @@
 
 mod cluster;
 
+use bytes::Bytes;
 use cluster::{Cluster, Got};
 use oxkeeper_proto::client::{CreateRequest, PathWatchRequest, SetDataRequest};
-use oxkeeper_replica::Mode;
+use oxkeeper_proto::quorum::{Forwarded, Packet, Revalidate};
+use oxkeeper_proto::txn::TxnEntry;
+use oxkeeper_replica::{Input, Mode};
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::{ConnId, Millis, SessionId};
+use oxkeeper_types::{ConnId, Millis, SessionId, Xid, Zxid};
+use oxkeeper_zab::Input as ZabInput;
+use std::sync::Arc;
 
 const CREATE: i32 = 1;
 const EXISTS: i32 = 3;
@@ -63,6 +68,21 @@ fn a_write_on_a_follower_is_there_on_all_servers_after_sync() {
     }
 }
 
+/// When its client has the answer, everybody else has been told: a read elsewhere need only look at what has arrived there.
+#[test]
+fn a_leader_tells_the_learner_last_whose_client_waits() {
+    let (mut c, leader) = serving(3, 1);
+    for id in followers(&c, leader) {
+        let conn = c.client(id);
+        for path in ["/a", "/b"] {
+            c.told.clear();
+            assert_eq!(create(&mut c, id, conn, &format!("{path}{id}"), 0).0, 0);
+            c.run_until("all were told", |c| c.told.len() == 3);
+            assert_eq!(c.told.last(), Some(&id), "{:?}", c.told);
+        }
+    }
+}
+
 #[test]
 fn refused_writes_are_refused_on_followers_too() {
     let (mut c, leader) = serving(3, 0);
@@ -95,6 +115,139 @@ fn pipelined_requests_on_a_follower_are_answered_in_order() {
         })
         .collect();
     assert_eq!(xids, [(1, 0), (2, -110), (3, 0), (4, 0), (5, 0)]);
+}
+
+/// The reference's learners keep writes and syncs of all their sessions in one line and take what the leader sends for the
+/// answers in that order: one that is overtaken is never answered.
+#[test]
+fn a_sync_of_a_learner_stands_between_the_commits_of_what_was_proposed_around_it() {
+    for learner in [0, 2] {
+        let (mut c, leader) = serving(3, 1);
+        let others = followers(&c, leader);
+        let (here, others) = (others[learner], [others[0], others[1]]);
+        let conns: Vec<ConnId> = (0..3).map(|_| c.client(here)).collect();
+        c.sent.clear();
+        let requests: [(usize, i32); 5] = [(0, CREATE), (1, SYNC), (2, CREATE), (0, SYNC), (1, CREATE)];
+        for (n, (conn, op)) in requests.into_iter().enumerate() {
+            c.send(here, conns[conn], n as i32 + 1, op, |w| match op {
+                SYNC => w.string("/"),
+                _ => {
+                    CreateRequest { path: format!("/{n}").into(), data: None, acl: Some(open_acl()), flags: 0 }.write(w)
+                }
+            });
+        }
+        let proposed = |c: &Cluster| -> Vec<Zxid> {
+            let to = |to: i64| to == others[0];
+            c.sent
+                .iter()
+                .filter_map(|(_, at, packet)| match packet {
+                    Packet::Proposal { zxid, .. } if to(*at) => Some(*zxid),
+                    _ => None,
+                })
+                .collect()
+        };
+        c.run_until("three proposals", |c| proposed(c).len() == 3);
+        let zxids = proposed(&c);
+        let answers = |c: &Cluster| -> Vec<Option<Zxid>> {
+            let to_learner = c.sent.iter().filter(|(from, to, _)| (*from, *to) == (leader, here));
+            to_learner
+                .filter_map(|(_, _, packet)| match packet {
+                    Packet::Sync { .. } => Some(None),
+                    Packet::Commit { zxid } | Packet::Inform { zxid, .. } => Some(Some(*zxid)),
+                    _ => None,
+                })
+                .collect()
+        };
+        assert_eq!(answers(&c), [], "nothing is committed, and nobody has confirmed that it leads");
+        // All three at once: an ACK stands for everything before it.
+        for from in others {
+            let link = c.link(leader, from);
+            c.input(leader, Input::Peer(ZabInput::Packet { link, packet: Packet::Ack { zxid: zxids[2] } }));
+        }
+        let [a, b, d] = [0, 1, 2].map(|n| Some(zxids[n]));
+        assert_eq!(answers(&c), [a, None, b, None, d], "to server {here}");
+        c.run_until("all answers", |c| conns.iter().map(|conn| c.got(here, *conn).len()).sum::<usize>() == 5);
+    }
+}
+
+/// A leader that nobody has heard of for a while may have been replaced: no SYNC until a quorum has answered it.
+#[test]
+fn a_sync_of_a_learner_waits_for_the_confirmation_though_nothing_is_under_way() {
+    let (mut c, leader) = serving(3, 1);
+    let [here, other, _] = followers(&c, leader)[..] else { panic!("three learners") };
+    let conn = c.client(here);
+    c.run_until("silence", Cluster::is_silent);
+    c.sent.clear();
+    c.send(here, conn, 1, SYNC, |w| w.string("/"));
+    let pings = |c: &Cluster| {
+        c.sent.iter().filter(|(from, _, packet)| *from == leader && matches!(packet, Packet::Ping { .. })).count()
+    };
+    c.run_until("the leader's question", |c| pings(c) > 0);
+    let synced =
+        |c: &Cluster| c.sent.iter().any(|(_, to, packet)| *to == here && matches!(packet, Packet::Sync { .. }));
+    assert!(!synced(&c), "no quorum has answered yet");
+    let link = c.link(leader, other);
+    c.input(
+        leader,
+        Input::Peer(ZabInput::Packet { link, packet: Packet::Ping { zxid: Zxid::ZERO, touched: Some(vec![]) } }),
+    );
+    assert!(synced(&c), "this one and the leader are a quorum");
+    c.run_until("the answer", |c| c.got(here, conn).len() == 1);
+}
+
+/// A learner takes a session for alive from REVALIDATE on: no yes behind the close of a session, or while it is under way.
+#[test]
+fn a_session_that_is_being_closed_is_not_valid_any_more() {
+    let (mut c, leader) = serving(3, 0);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let old = c.open(here, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(here, old).is_empty());
+    let Got::Connected { session, password } = c.take(here, old)[0].clone() else { panic!("connected") };
+    c.sent.clear();
+    c.send(here, old, 1, CLOSE, |_| {});
+    let new = c.open(there, session, password);
+    c.run_until("both answers", |c| !c.got(here, old).is_empty() && !c.got(there, new).is_empty());
+    let valid = c.sent.iter().find_map(|(_, to, packet)| match packet {
+        Packet::Revalidate(Revalidate::Answer { valid, .. }) if *to == there => Some(*valid),
+        _ => None,
+    });
+    assert_eq!(valid, Some(false));
+}
+
+/// The requests that a learner passes on are answered one by one, whatever they are: errors, failed multis, closes, and what the
+/// leader knows no transaction for. A line of the reference's learner waits for each.
+#[test]
+fn every_request_of_a_learner_becomes_a_transaction_of_its_session_and_number() {
+    let (mut c, leader) = serving(3, 0);
+    let here = followers(&c, leader)[0];
+    let conn = c.client(here);
+    let session = c.servers[&here].conns[&conn].session;
+    c.run_until("silence", Cluster::is_silent);
+    c.sent.clear();
+    let link = c.link(leader, here);
+    let nonsense = |n: u8| Bytes::from(vec![n; 3]);
+    // check (13), deleteContainer (20), a read, one that nobody knows; then a multi that cannot be read, and two closes.
+    for (xid, op) in [(1, 13), (2, 20), (3, GET), (4, 12_345), (5, 14), (6, CREATE), (7, CLOSE), (8, SET), (9, CLOSE)] {
+        let body = if op == CLOSE { Bytes::new() } else { nonsense(xid as u8) };
+        let request = Forwarded { session, xid: Xid(xid), op, body };
+        c.input(
+            leader,
+            Input::Peer(ZabInput::Packet { link, packet: Packet::Request { request, auth: Arc::new([]) } }),
+        );
+    }
+    let proposed: Vec<(SessionId, i32)> = c
+        .sent
+        .iter()
+        .filter_map(|(_, to, packet)| match packet {
+            Packet::Proposal { txn, .. } if *to == here => {
+                let header = TxnEntry::read(txn).expect("a transaction").header;
+                Some((header.session, header.cxid))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected: Vec<(SessionId, i32)> = (1..=9).map(|xid| (session, xid)).collect();
+    assert_eq!(proposed, expected);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! In an ensemble it also replaces the history: cuts the log and recovers what is left, or puts a leader's snapshot in its place.
 
 use crate::core_queue::{CoreEvent, CoreQueue};
-use crate::history::ServerSide;
+use crate::history::{History, ServerSide};
 use crate::lock::lock;
 use crate::metrics::{Metrics, bump};
 use crate::options::Batching;
@@ -33,11 +33,16 @@ pub enum DiskRequest {
     Install(Box<ReceivedSnapshot>),
 }
 
-/// What waits for the disk. Bounded by what connections may have under way.
+/// What waits for the disk. The queue itself takes what the core brings, which must never wait here: the core hears the clock, and the
+/// disk's answers. Bounded is what reaches the core. Above `DISK_BYTES_MAX` of transactions, written ones that are not synced included,
+/// clients' writes are not taken and links with other servers are not read ([`crate::history::Backlog`]). What was on its way to the
+/// core by then comes on top. In an ensemble, besides, a server whose disk answers nothing for `syncLimit` gives up its role, and
+/// nobody brings it anything then.
 #[derive(Default)]
 pub struct DiskQueue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    history: Arc<History>,
 }
 
 #[derive(Default)]
@@ -48,12 +53,25 @@ struct Waiting {
     sleeping: bool,
 }
 
+/// Bytes of transactions.
+fn bytes(request: &Persist) -> usize {
+    match request {
+        Persist::Append { txn, .. } => txn.len(),
+        _ => 0,
+    }
+}
+
 impl DiskQueue {
+    pub fn new(history: Arc<History>) -> DiskQueue {
+        DiskQueue { history, ..DiskQueue::default() }
+    }
+
     /// Moves all of `requests` in. `received`: the snapshots that they ask to install, in the same order.
     pub fn put(&self, requests: &mut Vec<Persist>, received: &mut VecDeque<Box<ReceivedSnapshot>>) {
         if requests.is_empty() {
             return;
         }
+        self.history.backlog.grow(requests.iter().map(bytes).sum());
         let mut waiting = lock(&self.waiting);
         waiting.requests.extend(requests.drain(..).map(|request| match request {
             Persist::InstallSnapshot { zxid } => {
@@ -163,6 +181,7 @@ impl DiskThread {
         let took = start.elapsed();
         metrics.sync_ms.add(took.as_millis() as u64);
         metrics.batch_size.add(batch.len() as u64);
+        self.server.history.backlog.shrink(batch.iter().map(bytes).sum());
         batch.clear();
         self.note_synced();
         let mut events: Vec<CoreEvent> = done.into_iter().map(|d| CoreEvent::Input(Input::Persisted(d))).collect();

@@ -5,8 +5,9 @@ use crate::lock::lock;
 use crate::options::FileOptions;
 use oxkeeper_replica::State;
 use oxkeeper_storage::Disk;
-use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use oxkeeper_types::limits::DISK_BYTES_MAX;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What snapshots and the log need to know of the rest of the server.
@@ -18,6 +19,25 @@ pub struct ServerSide {
     pub files: FileOptions,
 }
 
+/// How much waits for the disk. Kept by the core and the disk thread, looked at by those who bring more.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    bytes: AtomicUsize,
+}
+
+impl Backlog {
+    pub fn grow(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+    pub fn shrink(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+    /// Whoever would bring more is to wait.
+    pub fn is_full(&self) -> bool {
+        self.bytes.load(Relaxed) >= DISK_BYTES_MAX
+    }
+}
+
 /// What the files say happened, as far as other threads than the disk's may rely on it.
 #[derive(Debug, Default)]
 pub struct History {
@@ -26,6 +46,8 @@ pub struct History {
     /// How often the history was replaced: cut, or put in place by a leader's snapshot. Images of the tree from before are of no
     /// use then, and may be gone.
     replaced: AtomicU64,
+    /// What is to be logged.
+    pub backlog: Backlog,
     /// See [`History::own_files`].
     files: Mutex<()>,
 }

@@ -33,15 +33,18 @@ pub mod listener;
 pub mod lock;
 pub mod metrics;
 pub mod options;
+pub mod panics;
 pub mod peer;
 pub mod rate_log;
 pub mod recovery;
 pub mod report;
+pub mod rounds;
 pub mod run;
 pub mod seed;
 pub mod serving;
 pub mod settings;
 pub mod snapshot_thread;
+pub mod stall_watch;
 mod sync;
 
 pub use oxkeeper_storage as storage;

@@ -78,7 +78,7 @@ impl StartError {
 
 /// Recovers the state, opens the ports and starts the threads.
 pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartError> {
-    let Settings { replica: options, edge, files, ensemble } = settings;
+    let Settings { replica: options, edge, files, stall_watch, ensemble } = settings;
     let clock = Clock::default();
     let Loaded { state, persister, replayed, snapshot_wanted, durable, took } = recovery::load(disk.clone(), &files)?;
     let now = clock.now();
@@ -90,10 +90,11 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     };
     let threads = edge.threads.max(1);
     let (polls, handles) = io_handles(threads)?;
-    let (queue, disk_queue): (Arc<CoreQueue>, Arc<DiskQueue>) = Default::default();
+    let queue: Arc<CoreQueue> = Arc::default();
     let metrics = Arc::new(Metrics::new(threads));
     metrics.core.startup_ms.add(took.as_millis() as u64);
     let history = Arc::new(History::default());
+    let disk_queue = Arc::new(DiskQueue::new(history.clone()));
     history.synced.store(state.tree.last_processed().0, Relaxed);
     let handover = Arc::new(Handover::new(state));
     let mode = if ensemble.is_some() { Mode::Looking } else { Mode::Standalone };
@@ -113,7 +114,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let info = server_info(client_address, &edge, &options, &server.files, ensemble.map(|ensemble| ensemble.info));
     let (admin, commands) = channel();
     let (jobs, snapshot_jobs) = channel();
-    let serving = Arc::new(Serving::new(handover, options, clock, mode));
+    let serving = Arc::new(Serving::new(handover, history, options, clock, mode));
     let port = ClientPort::new(serving.clone(), queue.clone(), metrics.clone(), edge, handles, admin);
     let port = Arc::new(port);
     let disk_thread = {
@@ -127,11 +128,16 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     };
     let core = {
         let (serving, port, queue, metrics) = (serving.clone(), port.clone(), queue.clone(), metrics.clone());
-        let share = CoreShare { serving, port, queue, metrics, history, disk: disk_queue.clone() };
+        let share = CoreShare { serving, port, queue, metrics, disk: disk_queue.clone() };
         let peers = peers.clone().map(|peers| Peers::new(peers, clock));
         let core = CoreLoop::new(share, replica, SnapshotJobs(jobs), peers);
         spawn("core", move || core.run())?
     };
+    if let Some(watch) = stall_watch {
+        // It ends by itself, within one sleep of the server's end.
+        let metrics = Arc::downgrade(&metrics);
+        spawn("stall-watch", move || watch.run(&metrics))?;
+    }
     let reporter = Reporter { serving: serving.clone(), port: port.clone(), core: queue.clone(), metrics };
     spawn("admin", move || admin::run(reporter, info, commands))?;
     let mut io = Vec::new();

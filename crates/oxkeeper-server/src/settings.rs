@@ -4,6 +4,8 @@ use crate::admin::EnsembleInfo;
 use crate::client::throttle::{ThrottleOptions, Weights};
 use crate::options::{Batching, EdgeOptions, FileOptions};
 use crate::peer::PeerOptions;
+use crate::peer::address::{Place, listen_address};
+use crate::stall_watch::StallWatch;
 use oxkeeper_config::{Compression as ConfigCompression, Config, ConnectionThrottle, EnsembleConfig, Security};
 use oxkeeper_proto::frame::FourLetterWord;
 use oxkeeper_replica::Options;
@@ -18,7 +20,7 @@ use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
 use oxkeeper_zab::ZabOptions;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Everything that [`crate::run::start`] needs to know.
@@ -27,6 +29,8 @@ pub struct Settings {
     pub replica: Options,
     pub edge: EdgeOptions,
     pub files: FileOptions,
+    /// `jvm.pause.monitor`; `None`: nobody looks.
+    pub stall_watch: Option<StallWatch>,
     /// `None`: the server runs on its own.
     pub ensemble: Option<EnsembleSettings>,
 }
@@ -44,7 +48,8 @@ impl Settings {
     /// for a protection between servers that is not there.
     pub fn from_config(config: &Config, seed: u64) -> io::Result<Settings> {
         let ensemble = config.ensemble.as_ref().map(|of| ensemble(config, of, seed)).transpose()?;
-        Ok(Settings { replica: replica(config, seed), edge: edge(config)?, files: files(config, seed), ensemble })
+        let (replica, edge, files) = (replica(config, seed), edge(config)?, files(config, seed));
+        Ok(Settings { replica, edge, files, stall_watch: stall_watch(config), ensemble })
     }
 }
 
@@ -79,6 +84,15 @@ fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
         reconfig_enabled: config.reconfig_enabled,
         ..ZabOptions::new(of.my_id, of.members.clone())
     }
+}
+
+fn stall_watch(config: &Config) -> Option<StallWatch> {
+    let detector = &config.stall_detector;
+    detector.enabled.then(|| StallWatch {
+        sleep: Duration::from_millis(detector.sleep_ms),
+        info: Duration::from_millis(detector.info_threshold_ms),
+        warn: Duration::from_millis(detector.warn_threshold_ms),
+    })
 }
 
 fn millis(ms: impl Into<u64>) -> Millis {
@@ -186,16 +200,8 @@ fn outstanding_max(config: &Config) -> usize {
 
 /// The wildcard stands for both families where the machine has IPv6, as Java's does.
 fn resolve(address: &HostPort) -> io::Result<SocketAddr> {
-    if address.is_any() {
-        let v6 = std::path::Path::new("/proc/net/if_inet6").exists();
-        let ip = if v6 { std::net::IpAddr::from([0u16; 8]) } else { std::net::IpAddr::from([0u8; 4]) };
-        return Ok(SocketAddr::new(ip, address.port()));
-    }
-    let found = (address.host(), address.port()).to_socket_addrs();
-    let none = || io::Error::new(io::ErrorKind::NotFound, "no address");
-    found
-        .and_then(|mut all| all.next().ok_or_else(none))
-        .map_err(|e| io::Error::new(e.kind(), format!("clientPortAddress {}: cannot be resolved: {e}", address.host())))
+    let place = Place { host: address.host().to_owned(), port: address.port() };
+    listen_address(&place, address.is_any()).map_err(|e| io::Error::new(e.kind(), format!("clientPortAddress {e}")))
 }
 
 fn throttle(config: &ConnectionThrottle) -> ThrottleOptions {
@@ -260,3 +266,6 @@ fn files(config: &Config, seed: u64) -> FileOptions {
         purge_interval: storage.purge_interval_ms.map(Duration::from_millis),
     }
 }
+
+#[cfg(test)]
+mod tests;

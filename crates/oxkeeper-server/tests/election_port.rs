@@ -49,7 +49,7 @@ fn without_one() -> (Between, u16) {
 
 fn notify(member: &mut Member, to: i64, round: i64) {
     let output = PeerOutput::Notify { to: ServerId(to), notification: vote(2, round) };
-    member.peers.carry_out(&mut vec![output]);
+    member.peers.carry_out(&mut vec![output], &[]);
 }
 
 #[test]
@@ -313,8 +313,8 @@ fn two_members_that_dial_each_other_end_up_with_one_connection() {
     let (mut one, mut two) = (Member::start(options(1, &members)), Member::start(options(2, &members)));
     for round in 1..=50 {
         let to = |to| PeerOutput::Notify { to: ServerId(to), notification: vote(to, round) };
-        one.peers.carry_out(&mut vec![to(2)]);
-        two.peers.carry_out(&mut vec![to(1)]);
+        one.peers.carry_out(&mut vec![to(2)], &[]);
+        two.peers.carry_out(&mut vec![to(1)], &[]);
         while one.wait_vote().1.round != round {}
         while two.wait_vote().1.round != round {}
     }

@@ -395,3 +395,12 @@ fn words_outside_of_the_whitelist_are_not_run() {
     assert!(server.ask("srvr").starts_with("Zookeeper version"), "always allowed");
     assert_eq!(server.ask("stat"), "stat is not executed because it is not in the whitelist.\n");
 }
+
+#[test]
+fn stalls_are_looked_for_where_that_is_wanted() {
+    let server = TestServer::start("jvm.pause.monitor=true\njvm.pause.sleep.time.ms=5");
+    let looks = |server: &TestServer| server.figure("cnt_jvm_pause_time_ms").parse::<u64>().unwrap();
+    eventually("it has looked a few times", || looks(&server) > 3);
+    let server = TestServer::start("");
+    assert_eq!(looks(&server), 0);
+}

@@ -1,12 +1,14 @@
 //! Carrying out what a replica asks for: the twin of the server's core loop, without a decision. Between any two outputs the
 //! process may end ([`World::point`]).
 
+use crate::check::Asked;
 use crate::host::{Running, Work};
 use crate::museum::Bug;
 use crate::network::Message;
+use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
-use crate::world::{Crash, World};
+use crate::world::{Crash, ServerEvent, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
@@ -21,7 +23,14 @@ impl World {
         let host = &mut self.hosts[h];
         let Some(Running { replica, state, out, .. }) = &mut host.running else { return };
         self.trace.note(self.now, Who::Server(h), "step", &[], || points::input_text(&input));
+        let asked = Asked::of(&input);
         replica.step(state, host.clock.now(self.now), input, out);
+        if let Some(asked) = asked
+            && let Some((key, _)) = host.running.as_ref().and_then(|running| running.links.get(&asked.link()))
+        {
+            let out = &host.running.as_ref().expect("it runs").out;
+            self.check.on_request(*key, &asked, out);
+        }
         self.carry_out(h);
     }
 
@@ -40,8 +49,12 @@ impl World {
             return;
         }
         let host = &mut self.hosts[h];
-        let Some(Running { replica, state, watches, out, apply_scheduled, .. }) = &mut host.running else { return };
+        let Some(Running { replica, state, watches, out, apply_scheduled, ports, to_pump, .. }) = &mut host.running
+        else {
+            return;
+        };
         *apply_scheduled = false;
+        to_pump.extend(ports.iter().filter(|(_, port)| port.waits).map(|(conn, _)| *conn));
         if !replica.has_committed() {
             return;
         }
@@ -56,8 +69,13 @@ impl World {
     /// What every event ends with.
     pub(crate) fn settle(&mut self, h: usize) {
         let Some(running) = &mut self.hosts[h].running else { return };
-        for conn in std::mem::take(&mut running.to_pump) {
-            self.pump(h, conn);
+        let mut conns = std::mem::take(&mut running.to_pump);
+        while !conns.is_empty() {
+            for conn in conns {
+                self.pump(h, conn);
+            }
+            conns =
+                self.hosts[h].running.as_mut().map(|running| std::mem::take(&mut running.to_pump)).unwrap_or_default();
         }
         self.observe(h);
         self.schedule_apply(h);
@@ -101,6 +119,10 @@ impl World {
         }
         if self.options.planted == Some(Bug::WatchAfterReply) {
             out.deliveries.sort_by_key(|delivery| !delivery.is_reply);
+        }
+        if self.options.planted == Some(Bug::SyncOvertaken) {
+            let is_sync = |output: &PeerOutput| matches!(output, PeerOutput::Send { packet: Packet::Sync { .. }, .. });
+            out.peers.sort_by_key(is_sync);
         }
         let mut before = None;
         for delivery in &out.deliveries {
@@ -225,6 +247,7 @@ impl World {
                 self.image_sent_later(h, image);
             }
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
+            PeerOutput::Disk { .. } => {}
             PeerOutput::Role { role, .. } => {
                 running.dial = None;
                 running.listening = self.options.always_listens
@@ -271,11 +294,24 @@ impl World {
     }
 
     fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        let old = self.hosts[h].running.as_mut().and_then(|running| running.old_learner.as_mut());
+        let sent = match old.filter(|(of, _)| *of == link) {
+            Some((_, old)) => old.sends(packet),
+            None => Sent::All(vec![packet]),
+        };
+        match sent {
+            Sent::All(packets) => packets.into_iter().for_each(|packet| self.send_packet_now(h, link, packet)),
+            Sent::UpToDateNow => self.server_after(1, h, ServerEvent::OldUpToDate { link }),
+        }
+    }
+
+    fn send_packet_now(&mut self, h: usize, link: LinkId, packet: Packet) {
         let Some(packet) = self.spoiled(packet) else { return };
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);
         }
         let Some((key, side)) = self.end_of(h, link) else { return };
+        self.check.on_answer_to_learner(h, key, &packet);
         let zxid = match &packet {
             Packet::Proposal { zxid, .. } => Some(*zxid),
             _ => None,

@@ -2,19 +2,25 @@
 //! which inputs; decisions are the replica's.
 
 use crate::host::{ElectionPeer, LeaderDial, Received, Running, load_image};
+use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Node};
+use crate::old_learner::OldLearner;
 use crate::port::{Port, Taken};
 use crate::world::{ServerEvent, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
-use oxkeeper_types::{ConnId, ServerId};
-use oxkeeper_zab::{Input as ZabInput, LinkId};
+use oxkeeper_types::{ConnId, ServerId, Zxid};
+use oxkeeper_zab::quorum::Quorums;
+use oxkeeper_zab::{Input as ZabInput, LinkId, ZabReport};
 
 /// Microseconds a dial to a silent machine takes to fail.
 const DIAL_TIMEOUT_US: u64 = 2_000_000;
 /// Tries of a learner to reach its leader, and microseconds between them (reference `Learner.connectToLeader`).
 const LEADER_DIALS_MAX: u32 = 5;
 const LEADER_DIAL_PAUSE_US: u64 = 100_000;
+/// Microseconds that the reader of a link is late, mostly and at most.
+const LATE_US: u64 = 400;
+const LATE_US_MAX: u64 = 20_000;
 
 impl World {
     fn index_of(&self, server: ServerId) -> Option<usize> {
@@ -55,6 +61,8 @@ impl World {
                 let names = [self.name(), self.name()];
                 let key = self.net.open(Kind::Quorum, [h, to], names);
                 let [mine, theirs] = names.map(LinkId);
+                let old = self.options.old_learners && !self.options.early;
+                self.running(h).old_learner = old.then(|| (mine, OldLearner::default()));
                 self.running(h).links.insert(mine, (key, 0));
                 self.running(to).links.insert(theirs, (key, 1));
                 self.event_now(to, Input::Peer(ZabInput::LearnerConnected { link: theirs }));
@@ -90,7 +98,37 @@ impl World {
         }
     }
 
-    pub(crate) fn on_link_message(&mut self, h: usize, link: LinkId, message: Message) {
+    /// A message stands in the socket of a link. What our leader says may be read late.
+    pub(crate) fn on_link_arrival(&mut self, h: usize, link: LinkId, message: Message) {
+        let of_leader = self.running(h).links.get(&link).is_some_and(|(_, side)| *side == 0);
+        if !self.options.late_readers || self.options.early || !of_leader {
+            return self.on_link_message(h, link, message);
+        }
+        let unread = &mut self.running(h).unread;
+        unread.push_back((link, message));
+        if unread.len() == 1 {
+            let us = if self.random.chance(5) { LATE_US_MAX } else { LATE_US };
+            let us = self.random.below(us);
+            self.server_after(us, h, ServerEvent::ReadLink);
+        }
+    }
+
+    /// The reader of the link with the leader takes what there is.
+    pub(crate) fn read_link(&mut self, h: usize) {
+        while let Some((link, message)) = self.hosts[h].running.as_mut().and_then(|running| running.unread.pop_front())
+        {
+            self.on_link_message(h, link, message);
+        }
+    }
+
+    /// Before a read is answered: what has arrived from the leader is read.
+    fn look(&mut self, h: usize) {
+        if self.options.planted != Some(Bug::ReadWithoutLook) {
+            self.read_link(h);
+        }
+    }
+
+    fn on_link_message(&mut self, h: usize, link: LinkId, message: Message) {
         if !self.running(h).links.contains_key(&link) {
             return;
         }
@@ -100,6 +138,13 @@ impl World {
                     Packet::Snap { zxid } => drop(self.running(h).snaps.insert(link, *zxid)),
                     Packet::LeaderInfo { epoch, .. } => self.running(h).offered = Some(*epoch),
                     _ => {}
+                }
+                let old = self.running(h).old_learner.as_mut().filter(|(of, _)| *of == link);
+                if old.is_some_and(|(_, old)| !old.hears(&packet)) {
+                    return;
+                }
+                if let Packet::Ack { zxid } = packet {
+                    return self.on_ack(h, link, zxid);
                 }
                 ZabInput::Packet { link, packet }
             }
@@ -114,6 +159,24 @@ impl World {
             Message::Notification(_) => unreachable!("notifications go over the election port"),
         };
         self.input(h, Input::Peer(input));
+    }
+
+    /// An acknowledgement arrives: what a quorum has said it has is committed in the same step.
+    fn on_ack(&mut self, h: usize, link: LinkId, zxid: Zxid) {
+        let forgets = self.options.planted == Some(Bug::EarlyAckForgotten) && zxid.counter() > 0;
+        let early = |zab: ZabReport| zab.learners.iter().any(|learner| learner.link == link && !learner.synced);
+        let forgotten = forgets && self.running(h).replica.report().zab.is_some_and(early);
+        if zxid.counter() > 0 {
+            let acked = self.running(h).acks.entry(link).or_insert(zxid);
+            *acked = zxid.max(*acked);
+        }
+        if !forgotten {
+            self.input(h, Input::Peer(ZabInput::Packet { link, packet: Packet::Ack { zxid } }));
+        }
+        if let Some(running) = &self.hosts[h].running {
+            let quorums = Quorums::of(&self.ensemble);
+            self.check.on_ack(h, running, &quorums);
+        }
     }
 
     /// The stream behind a SNAP has come to its end; the replica says when it takes the place of what there is.
@@ -232,15 +295,24 @@ impl World {
 
     /// Takes requests as long as their turn has come.
     pub(crate) fn pump(&mut self, h: usize, conn: ConnId) {
+        let mut looked = false;
         loop {
+            let reads = |running: &Running| running.ports.get(&conn).is_some_and(Port::is_about_to_read);
+            if !std::mem::replace(&mut looked, true) && self.hosts[h].running.as_ref().is_some_and(reads) {
+                self.look(h);
+            }
             let Some(Running { ports, replica, state, watches, .. }) = &mut self.hosts[h].running else { return };
             let Some(port) = ports.get_mut(&conn) else { return };
-            let key = port.key;
-            match port.take(conn, replica.options(), state, watches, self.options.planted) {
+            let (key, arrived) = (port.key, port.arrived);
+            match port.take(conn, replica.options(), state, replica.has_committed(), watches, self.options.planted) {
                 Taken::Nothing => return,
                 Taken::Connect(request) => self.input(h, Input::Connect { conn, request }),
                 Taken::Submit(request) => self.input(h, Input::Submit(request)),
                 Taken::Answer(bytes) => self.net.send(self.now, key, 1, Message::Bytes(bytes)),
+                Taken::Read(bytes) => {
+                    self.check.on_read_answered(h, arrived, &bytes);
+                    self.net.send(self.now, key, 1, Message::Bytes(bytes));
+                }
                 Taken::Close => {
                     self.close_port(h, conn);
                     return self.input(h, Input::Disconnected { conn });

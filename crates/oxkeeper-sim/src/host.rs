@@ -4,7 +4,8 @@
 //! is `dispatch`; when things happen is `world`.
 
 use crate::museum::Bug;
-use crate::network::{ConnKey, Side};
+use crate::network::{ConnKey, Message, Side};
+use crate::old_learner::OldLearner;
 use crate::port::Port;
 use crate::random::Random;
 use crate::swarm::RunOptions;
@@ -100,6 +101,10 @@ pub struct Host {
     pub start_scheduled: bool,
     /// The disk takes this many times as long.
     pub disk_slowness: u64,
+    /// The disk answers nothing.
+    pub disk_hangs: bool,
+    /// It has done its work since it hangs, and is to say so when that ends.
+    pub disk_held: bool,
     /// Crash at the nth time that this point is passed.
     pub armed: Option<(&'static str, u32)>,
     /// An injected fault may keep recovery from succeeding until it is healed.
@@ -108,6 +113,10 @@ pub struct Host {
     pub silent: Vec<(ConnKey, Side)>,
     /// Nobody can dial it.
     pub misaddressed: bool,
+    /// It does not start.
+    pub dead: bool,
+    /// Its log cannot be read for learners: what they would need was purged.
+    pub purged: bool,
 }
 
 /// What waits for the disk, in order.
@@ -185,6 +194,8 @@ pub struct Running {
     pub out: Outputs,
     pub work: VecDeque<Work>,
     pub job: Option<Job>,
+    /// Simulated microseconds: when the job was begun.
+    pub job_since: u64,
     /// A planted bug: the job's answers were given before it was done.
     pub lied: bool,
     pub snapshot: Option<(ImageId, Zxid)>,
@@ -192,6 +203,12 @@ pub struct Running {
     /// Connections that may be able to go on with their requests.
     pub to_pump: Vec<ConnId>,
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
+    /// The link to a leader, of a learner as release 3.8 has it.
+    pub old_learner: Option<(LinkId, OldLearner)>,
+    /// ACKs that came over each link of a leader, whatever became of them.
+    pub acks: BTreeMap<LinkId, Zxid>,
+    /// What the link with the leader has brought, and its reader has not read.
+    pub unread: VecDeque<(LinkId, Message)>,
     /// The zxid of a SNAP whose stream comes next, by link.
     pub snaps: BTreeMap<LinkId, Zxid>,
     /// Received and not asked for yet.
@@ -223,6 +240,8 @@ impl Running {
     /// The link is gone: its place, and what came over it and is not in force.
     pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
         self.snaps.remove(&link);
+        self.acks.remove(&link);
+        self.old_learner.take_if(|(of, _)| *of == link);
         self.received.take_if(|received| received.link == link);
         self.links.remove(&link)
     }
@@ -243,10 +262,14 @@ impl Host {
             deferred: Vec::new(),
             start_scheduled: false,
             disk_slowness: 1,
+            disk_hangs: false,
+            disk_held: false,
             armed: None,
             disk_full: false,
             silent: Vec::new(),
             misaddressed: false,
+            dead: false,
+            purged: false,
         };
         host.replace_disk(FaultDisk::new());
         host
@@ -270,6 +293,9 @@ impl Host {
             && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
+        }
+        if options.planted == Some(Bug::UsedUpEpochRefused) {
+            self.refuse_used_up_epochs(options)?;
         }
         if options.planted == Some(Bug::EmptyLogRefused) {
             self.refuse_empty_logs()?;
@@ -334,11 +360,15 @@ impl Host {
             out: Outputs::default(),
             work: VecDeque::new(),
             job: None,
+            job_since: 0,
             lied: false,
             snapshot: None,
             ports: BTreeMap::new(),
             to_pump: Vec::new(),
             links: BTreeMap::new(),
+            old_learner: None,
+            acks: BTreeMap::new(),
+            unread: VecDeque::new(),
             snaps: BTreeMap::new(),
             received: None,
             election: BTreeMap::new(),
@@ -352,6 +382,17 @@ impl Host {
             wake_at: u64::MAX,
             apply_scheduled: false,
         });
+        Ok(())
+    }
+
+    /// A planted bug: the end of the counter and what comes behind it make a gap.
+    fn refuse_used_up_epochs(&self, options: &RunOptions) -> StorageResult<()> {
+        let log = log_from(&self.disk, &self.dirs, Zxid::ZERO).unwrap_or_default();
+        let used_up = |zxid: Zxid| Some(zxid.counter()) == options.counter_max();
+        if log.windows(2).any(|pair| used_up(pair[0].0) && pair[1].0.epoch() > pair[0].0.epoch()) {
+            let source = std::io::Error::from(std::io::ErrorKind::InvalidData);
+            return Err(StorageError::Io { action: "read past an epoch in", path: self.dirs.logs.clone(), source });
+        }
         Ok(())
     }
 
@@ -446,6 +487,9 @@ impl Host {
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
     pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        if self.purged {
+            return None;
+        }
         let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let begins = after == Zxid::ZERO && first == Zxid::new(Epoch(1), 1);
@@ -528,13 +572,15 @@ pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
     }
 }
 fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+    let is_unlimited = options.planted == Some(Bug::LimitNotPassedOn);
     let miscounted = (options.planted == Some(Bug::QuorumMiscounted)).then(|| options.ensemble_of(Some(id)));
     let ensemble = miscounted.as_ref().unwrap_or(ensemble);
     ZabOptions {
         tick: Millis(options.tick_ms as i64),
         init_limit: options.init_limit,
-        sync_limit: options.sync_limit,
+        sync_limit: if is_unlimited { 1_000_000 } else { options.sync_limit },
         commit_log_count: options.commit_log_count,
+        counter_max: options.counter_max().unwrap_or(0xffff_fffe),
         seed: options.seed ^ id.0 as u64,
         ..ZabOptions::new(id, ensemble.clone())
     }

@@ -57,8 +57,11 @@ bugs! {
     SetWatchesTooBig = "set-watches-too-big", "a connection that restores many watches is closed", "706", 2;
     ReplyLost = "reply-lost", "every fiftieth answer is lost", "", 2;
     ReadOvertakesWrite = "read-overtakes-write", "reads do not wait for the writes before them", "ClickHouse 100415", 2;
+    ReadBeforeApply = "read-before-apply", "reads do not wait until what has arrived as committed is applied", "", 9;
+    ReadWithoutLook = "read-without-look", "reads are answered before the leader's socket is read", "", 9;
     ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712", 8;
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
+    SyncOvertaken = "sync-overtaken", "a leader's SYNC leaves behind the COMMITs of the same step", "", 2;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 131;
     ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 9;
     CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198", 1;
@@ -68,6 +71,10 @@ bugs! {
     QuorumMiscounted = "quorum-miscounted", "a server counts its own vote for as much as all others", "3829", 1;
     VoteWithoutZxid = "vote-without-zxid", "notifications do not tell how far the candidate's log goes", "", 1;
     UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER", "4643", 1;
+    LimitNotPassedOn = "limit-not-passed-on", "syncLimit is not handed to consensus, which waits for its disk and its peers at ease", "", 86;
+    EarlyAckForgotten = "early-ack-forgotten", "a leader forgets what was acknowledged before NEWLEADER", "3911", 28;
+    StrangerBelieved = "stranger-believed", "what a stranger says of epochs ends leaders, as often as it says it", "", 5;
+    UsedUpEpochRefused = "used-up-epoch-refused", "a start refuses a log that goes on behind the end of an epoch's counter", "1277", 5;
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "", 3;
 }
 

@@ -1,5 +1,5 @@
 //! The client port of a simulated server: bytes to requests and the order of one connection, as the edge has it. Reads wait
-//! while the core owes an answer; everything leaves in order.
+//! while the core owes an answer, and while something is committed here that is not applied; everything leaves in order.
 
 use crate::museum::Bug;
 use crate::network::ConnKey;
@@ -14,6 +14,7 @@ use oxkeeper_replica::{Options, State, Submitted, WatchTable};
 use oxkeeper_types::limits::CONNECTION_REQUESTS_MAX;
 use oxkeeper_types::{ConnId, ErrorCode, Id, OpCode, SessionId, Zxid};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 const FRAME_BYTES_MAX: usize = 1 << 20;
@@ -27,6 +28,12 @@ pub struct Port {
     pending: Vec<u8>,
     /// Requests that the core has and has not answered.
     pub in_core: usize,
+    /// The read in front waits until all is applied that is committed here.
+    pub waits: bool,
+    /// Of the checkers: what had arrived at this server as committed before each message that this process has not looked at,
+    pub arrivals: VecDeque<Zxid>,
+    /// and before the last one that it has.
+    pub arrived: Zxid,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,6 +50,8 @@ pub enum Taken {
     Submit(Submitted),
     /// An answer that leaves at once.
     Answer(Vec<u8>),
+    /// The answer of a read.
+    Read(Vec<u8>),
     /// Close it: the client broke a rule.
     Close,
     /// Nothing that can be taken now.
@@ -52,10 +61,22 @@ pub enum Taken {
 impl Port {
     pub fn new(key: ConnKey) -> Port {
         let auth: Arc<[Id]> = Arc::new([Id::new("ip", "10.0.1.1")]);
-        Port { key, session: SessionId::NONE, auth, phase: Phase::Fresh, pending: Vec::new(), in_core: 0 }
+        let (session, phase, pending) = (SessionId::NONE, Phase::Fresh, Vec::new());
+        Port {
+            key,
+            session,
+            auth,
+            phase,
+            pending,
+            in_core: 0,
+            waits: false,
+            arrivals: VecDeque::new(),
+            arrived: Zxid::ZERO,
+        }
     }
     pub fn receive(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
+        self.arrived = self.arrivals.pop_front().unwrap_or(self.arrived);
     }
     pub fn establish(&mut self, session: SessionId) {
         self.session = session;
@@ -68,16 +89,29 @@ impl Port {
         self.phase == Phase::Established
     }
 
-    /// Takes the next request, if its turn has come.
+    /// Whether the next request is a read whose turn has come.
+    pub fn is_about_to_read(&self) -> bool {
+        let Frame::Whole { body, .. } = frame::next(&self.pending, FRAME_BYTES_MAX) else { return false };
+        let header = RequestHeader::read(&mut Reader::new(body, FRAME_BYTES_MAX));
+        let reads = header.is_ok_and(|header| matches!(route(header.op), Route::Read(_)));
+        reads && self.phase == Phase::Established && self.in_core == 0
+    }
+
+    /// Takes the next request, if its turn has come. `behind`: something is committed here and not applied yet.
     pub fn take(
         &mut self,
         conn: ConnId,
         options: &Options,
         state: &State,
+        behind: bool,
         watches: &RefCell<WatchTable>,
         planted: Option<Bug>,
     ) -> Taken {
         if !matches!(self.phase, Phase::Fresh | Phase::Established) {
+            return Taken::Nothing;
+        }
+        self.waits = behind && self.is_about_to_read() && planted != Some(Bug::ReadBeforeApply);
+        if self.waits {
             return Taken::Nothing;
         }
         let (consumed, taken) = match frame::next(&self.pending, FRAME_BYTES_MAX) {
@@ -151,7 +185,7 @@ impl Port {
                 let mut out = Vec::new();
                 let mut reads = Namespaces::default();
                 state.read(options, &caller, watches, &mut reads, header.xid, op, r.remaining(), &mut out);
-                Some(Taken::Answer(out))
+                Some(Taken::Read(out))
             }
             Route::Auth | Route::Sasl => {
                 let mut out = Vec::new();

@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::{Transcript, Who};
 use crate::workload::Client;
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
@@ -50,7 +51,13 @@ pub enum ServerEvent {
         link: LinkId,
         after: Zxid,
     },
+    /// The reader of the link with the leader has its turn.
+    ReadLink,
     ImageSent(ImageId),
+    /// A learner as release 3.8 has it logs what is outstanding before the leader says UPTODATE.
+    OldUpToDate {
+        link: LinkId,
+    },
     LeaderDialled {
         number: u64,
     },
@@ -127,6 +134,10 @@ pub struct World {
     pub(crate) next_name: u64,
     /// Faults are over: nothing may fail from here on.
     pub healed: bool,
+    /// A learner whose leader dies with the next image that it installs.
+    pub(crate) widow: Option<(usize, usize)>,
+    /// That has happened.
+    pub(crate) died: bool,
     /// How often each point of a server's work was passed, by the address of its name, which is quick to compare.
     pub points: BTreeMap<usize, (&'static str, u64)>,
 }
@@ -155,6 +166,8 @@ impl World {
             steps_here: 0,
             next_name: 1,
             healed: false,
+            widow: None,
+            died: false,
             points: BTreeMap::new(),
             options,
         };
@@ -229,6 +242,7 @@ impl World {
             Event::Arrive(key, side) => {
                 if let Some((node, kind, name, message)) = self.net.arrive(self.now, key, side) {
                     if node < self.hosts.len() {
+                        self.note_arrival(node, kind, ConnId(name), &message);
                         self.on_server_event(node, ServerEvent::Message { kind, name, key, message });
                     } else {
                         self.on_client_message(node - self.hosts.len(), name, message);
@@ -266,6 +280,12 @@ impl World {
             ServerEvent::Wake => self.on_wake(h),
             ServerEvent::Apply => self.apply(h),
             ServerEvent::DiskDone => self.on_disk_done(h),
+            ServerEvent::OldUpToDate { link } => {
+                if self.running(h).links.contains_key(&link) {
+                    let packet = Packet::UpToDate { zxid: Zxid::NONE };
+                    self.input(h, Input::Peer(ZabInput::Packet { link, packet }));
+                }
+            }
             ServerEvent::Lie(done) => self.input(h, Input::Persisted(done)),
             ServerEvent::SnapshotWritten => {
                 let zxid = self.hosts[h].write_snapshot(self.options.planted);
@@ -275,22 +295,37 @@ impl World {
                 let txns = self.hosts[h].read_history(&self.options, after);
                 self.input(h, Input::Peer(ZabInput::HistoryRead { link, after, txns }));
             }
+            ServerEvent::ReadLink => self.read_link(h),
             ServerEvent::ImageSent(image) => self.input(h, Input::ImageSent { image }),
             ServerEvent::LeaderDialled { number } => self.on_leader_dialled(h, number),
             ServerEvent::ElectionDialled { peer, refused } => self.on_election_dialled(h, peer, refused),
             ServerEvent::Message { kind, name, key, message } => match kind {
                 Kind::Client => self.on_client_bytes(h, ConnId(name), message),
-                Kind::Quorum => self.on_link_message(h, LinkId(name), message),
+                Kind::Quorum => self.on_link_arrival(h, LinkId(name), message),
                 Kind::Election => self.on_election_message(h, key, message),
             },
         }
         self.settle(h);
     }
 
+    /// For the checkers: what comes to this server, whether or not anybody there looks.
+    fn note_arrival(&mut self, h: usize, kind: Kind, conn: ConnId, message: &Message) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        match (kind, message) {
+            (Kind::Quorum, Message::Packet(packet)) => self.check.on_told_committed(h, packet),
+            (Kind::Client, Message::Bytes(_)) => {
+                if let Some(port) = running.ports.get_mut(&conn) {
+                    port.arrivals.push_back(self.check.arrived(h));
+                }
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn start(&mut self, h: usize) {
         let host = &mut self.hosts[h];
         host.start_scheduled = false;
-        if host.running.is_some() {
+        if host.running.is_some() || host.dead {
             return;
         }
         host.life += 1;
@@ -341,6 +376,7 @@ impl World {
         }
         let running = host.running.take().expect("looked at above");
         host.life += 1;
+        host.disk_held = false;
         host.deferred.clear();
         host.armed = None;
         host.paused = false;
@@ -385,6 +421,9 @@ impl World {
         running.wake_at = u64::MAX;
         if now.monotonic >= running.replica.next_deadline() {
             self.input(h, Input::Tick);
+        }
+        if let Some(running) = &self.hosts[h].running {
+            self.check.on_woken(h, running, &self.options);
         }
     }
 
@@ -441,6 +480,7 @@ impl World {
         };
         running.lied = !early.is_empty();
         running.job = Some(job);
+        running.job_since = self.now;
         for done in early {
             self.server_after(1, h, ServerEvent::Lie(done));
         }
@@ -449,12 +489,19 @@ impl World {
     }
 
     fn on_disk_done(&mut self, h: usize) {
+        if self.hosts[h].disk_hangs {
+            self.hosts[h].disk_held = true;
+            return;
+        }
         let running = self.hosts[h].running.as_mut().expect("events go to processes");
         let Some(job) = running.job.take() else { return };
         let (before, after) = match &job {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
             Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
+        if matches!(job, Job::Install(_)) {
+            self.widow(h);
+        }
         if self.point(h, before) {
             return;
         }

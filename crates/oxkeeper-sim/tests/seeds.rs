@@ -121,10 +121,16 @@ fn an_event_with_a_zxid_is_none_of_what_was_missed() {
     holds_with(RunOptions::of_seed(46616));
 }
 
-/// Three of the planted bugs, so that the checkers are known to work where only these tests run.
+/// Some of the planted bugs, so that the checkers are known to work where only these tests run.
 #[test]
 fn planted_bugs_are_found() {
-    for (bug, seeds) in [(Bug::AckBeforeSync, 1..=5), (Bug::EventLost, 1..=10), (Bug::RecoveryForgets, 1..=10)] {
+    for (bug, seeds) in [
+        (Bug::AckBeforeSync, 1..=5),
+        (Bug::EventLost, 1..=10),
+        (Bug::RecoveryForgets, 1..=10),
+        (Bug::ReadBeforeApply, 9..=12),
+        (Bug::ReadWithoutLook, 9..=12),
+    ] {
         let mut runs = seeds.map(|seed| RunOptions { planted: Some(bug), ..RunOptions::of_seed(seed) });
         assert!(runs.any(|options| run(&options, false).violation.is_some()), "{} was not found", bug.name());
     }

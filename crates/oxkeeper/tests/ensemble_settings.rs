@@ -113,6 +113,100 @@ fn a_member_with_several_addresses_is_reached_at_the_one_that_answers() {
     trio.stop();
 }
 
+/// Every line of a member with `addresses` of the two ports in the place of its one address.
+fn with_addresses(text: &str, addresses: impl Fn(&str) -> String) -> String {
+    let lines = text.lines().map(|line| match line.split_once("=127.0.0.1:") {
+        Some((key, ports)) if key.starts_with("server.") => format!("{key}={}\n", addresses(ports)),
+        _ => format!("{line}\n"),
+    });
+    format!("{}multiAddress.enabled=true\n", lines.collect::<String>())
+}
+
+#[test]
+fn an_address_of_its_own_that_cannot_be_had_keeps_no_server_from_an_ensemble() {
+    let v6 = std::fs::read_to_string("/proc/net/if_inet6").is_ok_and(|text| text.contains("00000001 01"));
+    for host in ["127.0.0.1", "[::1]"].into_iter().filter(|host| v6 || *host != "[::1]") {
+        let name = if host == "[::1]" { "unreachable-6" } else { "unreachable-4" };
+        let mut trio = Trio::new(name, |_, text, _| {
+            with_addresses(&text, |ports| format!("{host}:{ports}|unreachable.invalid:{ports}"))
+        });
+        (1..=3).for_each(|id| trio.start_again(id));
+        let (leader, followers) = trio.wait_for_leader(3);
+        trio.client(followers[0]).create("/a", b"", CreateMode::Persistent).unwrap();
+        let said = trio.log(leader);
+        assert!(said.contains("our other addresses have to do"), "{said}");
+        trio.stop();
+    }
+}
+
+#[test]
+fn a_server_listens_at_all_its_addresses_and_is_found_at_each() {
+    // Of server 3 the others know one address each.
+    let mut trio = Trio::new("own-addresses", |id, text, trio| {
+        let text = with_addresses(&text, |ports| format!("127.0.0.1:{ports}|127.0.0.2:{ports}"));
+        let (first, second) = (trio.member(3), trio.member(3).replace("0.0.1", "0.0.2"));
+        let known = if id == 1 { first.clone() } else { second.clone() };
+        if id == 3 { text } else { text.replace(&format!("{first}|{second}"), &known) }
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    trio.wait_for_leader(3);
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        let line = format!("Election port: listening at {address}:{}", trio.peer_port(3, true));
+        assert!(trio.log(3).contains(&line), "{line}");
+    }
+    trio.stop();
+}
+
+/// Takes connections that wait to be accepted until there is no room for more: whoever connects hears nothing.
+fn swallow_connections(port: u16) -> (TcpListener, Vec<std::net::TcpStream>) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(connection) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(connection);
+        assert!(waiting.len() < 5000, "connections are not swallowed here");
+    }
+    (listener, waiting)
+}
+
+#[test]
+fn an_address_that_swallows_what_is_sent_there_does_not_hold_up_the_dial_to_the_leader() {
+    let mut trio = Trio::new("swallowed", |id, text, _| {
+        let own = format!("server.{id}=127.0.0.1:");
+        let text = text.replace(&own, &format!("server.{id}=127.0.0.9:"));
+        // To the others, at both; the one that swallows is the first.
+        with_addresses(&text, |ports| format!("127.0.0.1:{ports}|127.0.0.9:{ports}"))
+    });
+    let _swallowing: Vec<_> = (1..=3).map(|id| swallow_connections(trio.peer_port(id, false))).collect();
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (_, followers) = trio.wait_for_leader(3);
+    trio.client(followers[0]).create("/a", b"", CreateMode::Persistent).unwrap();
+    trio.stop();
+}
+
+#[test]
+fn clients_are_served_at_an_ipv6_address_with_a_scope() {
+    if !std::fs::read_to_string("/proc/net/if_inet6").is_ok_and(|text| text.contains("00000001 01")) {
+        return;
+    }
+    let mut trio = Trio::new("scope", |_, text, _| {
+        text.replace("clientPortAddress=127.0.0.1\n", "") + "clientPortAddress=::1%lo\n"
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    eventually("it listens", || std::net::TcpStream::connect(("::1", trio.port(1))).is_ok());
+    trio.stop();
+}
+
+#[test]
+fn a_client_port_that_is_taken_ends_the_start_of_a_member_before_it_looks_for_a_leader() {
+    let mut trio = Trio::new("taken-client-port", |_, text, _| text);
+    let taken = TcpListener::bind(("127.0.0.1", trio.port(1))).unwrap();
+    trio.start_again(1);
+    assert_eq!(trio.wait(1).code(), Some(1));
+    let said = trio.log(1);
+    assert!(said.contains(&taken.local_addr().unwrap().port().to_string()) && !said.contains("LOOKING"), "{said}");
+}
+
 #[test]
 fn without_a_quorum_clients_that_only_read_are_served_where_that_is_enabled() {
     let mut trio = Trio::new("read-only", |_, text, _| {

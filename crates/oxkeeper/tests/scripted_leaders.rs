@@ -3,9 +3,11 @@
 mod processes;
 mod scripted;
 
+use bytes::Bytes;
 use oxkeeper_client::CreateMode;
-use oxkeeper_proto::quorum::Packet;
-use oxkeeper_types::{Epoch, Zxid};
+use oxkeeper_proto::quorum::{Forwarded, Packet};
+use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
+use oxkeeper_types::{Epoch, OpCode, Zxid};
 use processes::*;
 use scripted::*;
 use std::time::{Duration, Instant};
@@ -211,4 +213,56 @@ fn a_dial_that_is_refused_is_tried_five_times() {
     }
     assert_eq!(tries(6), 0);
     drop(leader);
+}
+
+/// PROPOSAL and COMMIT of one transaction, in one piece.
+fn committed(header: TxnHeader, txn: Txn) -> Vec<u8> {
+    let (zxid, mut bytes, mut packets) = (header.zxid, Vec::new(), Vec::new());
+    TxnEntry { header, txn, digest: None }.write(&mut bytes);
+    Packet::Proposal { zxid, txn: bytes.into() }.write(&mut packets);
+    Packet::Commit { zxid }.write(&mut packets);
+    packets
+}
+
+/// What is in the leader's socket when a read comes is applied before the read is answered, however late the server is in reading
+/// it; and only that: of a packet that ends in the middle nothing has arrived.
+#[test]
+fn a_read_sees_what_had_arrived_before_it() {
+    let mut trio = follower("arrived", FOR_EVER, FOR_EVER, "maxSessionTimeout=600000");
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    link.establish(1);
+    let client = std::thread::scope(|scope| {
+        let client = scope.spawn(|| trio.client(1));
+        let Packet::Request { request: Forwarded { session, xid, .. }, .. } = link.expect("REQUEST") else {
+            unreachable!()
+        };
+        let header = TxnHeader { session, cxid: xid.0, zxid: Zxid::new(Epoch(1), 1), time: 1 };
+        link.send_bytes(&committed(header, Txn::CreateSession { timeout_ms: 60_000 }));
+        client.join().unwrap()
+    });
+    let set = |counter: u32| {
+        let header = TxnHeader { session: client.session(), cxid: -1, zxid: Zxid::new(Epoch(1), counter), time: 1 };
+        let data = Some(Bytes::from(counter.to_string()));
+        committed(header, Txn::SetData { op: OpCode::SetData, path: "/".into(), data, version: -1 })
+    };
+    let read = || String::from_utf8(client.get("/", false).unwrap().0.unwrap()).unwrap();
+    let mut begun = Vec::new();
+    for counter in 2..1000 {
+        // The rest of the one before, and the next but for its last byte.
+        let next = set(counter);
+        begun.extend_from_slice(&next[..next.len() - 1]);
+        link.send_bytes(&begun);
+        let before = if counter == 2 { String::new() } else { (counter - 1).to_string() };
+        assert_eq!(read(), before, "before the COMMIT of {counter} has come as a whole");
+        begun = next[next.len() - 1..].to_vec();
+        if counter % 2 == 0 {
+            link.send_bytes(&begun);
+            begun.clear();
+            assert_eq!(read(), counter.to_string());
+        }
+    }
+    drop(link);
+    trio.kill(1);
 }

@@ -4,7 +4,8 @@ use oxkeeper_compat::ensemble::cleanup;
 use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, members, rolling};
+use oxkeeper_compat::ensemble::pipelined::Pipelined;
+use oxkeeper_compat::ensemble::{Ensemble, Layout, elsewhere, failover, followers, members, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -15,6 +16,11 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
   mixed      one Oxkeeper and two ZooKeepers, and the reverse, with an observer: every kind leads, follows, comes back
                --versions V,..   of ZooKeeper (3.9.5,3.8.0)
                --only WORDS      mixes whose name contains them
+  pipelined  ours and ZooKeepers, an observer of each: all operations at once on every server under kills, pauses, and (as root)
+             cut links; every request must be answered, and the history must be linearizable
+               --versions V,..   of ZooKeeper (3.9.5,3.8.0)
+               --solo K          of which kind there is one voter beside two: ours or java (ours)
+               --seconds N       of each (60)
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
   members    members change by files and restarts: one to three, four and five, back, exchanged, by name, observer to voter
@@ -31,6 +37,11 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --nodes N         in the tree (300000)
                --seconds N       of each, but for the coming back (5)
                --kinds K,..      one after the other (ours,java:3.9.5)
+  elsewhere  reads on one server, each right behind a write on another: how many miss it. Fails where the first kind misses more
+             than one behind it in the same run
+               --tries N         from each server to each other (300)
+               --busy N,..       threads beside it that use the processors, one run each (0,2)
+               --kinds K,..      (ours,java:3.9.5)
   with       starts an ensemble, runs the command behind --, and ends the ensemble; the command's exit code
                --members K,..    (ours,ours,ours) with K: ours, java:VERSION, or either followed by /observer
                --ports P,..      client ports; free ones without it
@@ -140,6 +151,20 @@ fn run_mixed(args: &Args) -> Result<ExitCode, String> {
     Ok(report.code())
 }
 
+fn run_pipelined(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let time = Duration::from_secs(args.number("seconds", 60)?);
+    let solo_is_ours = args.get("solo", "ours") == "ours";
+    for version in args.list("versions", "3.9.5,3.8.0") {
+        let (ours, java) = (args.ours(), java(&version));
+        let (solo, pair) = if solo_is_ours { (ours, java) } else { (java, ours) };
+        let pipelined = Pipelined { solo, pair, time, seed: args.seed()? };
+        let started = Instant::now();
+        report.line(&format!("pipelined {version}, {}", pipelined.name()), started, pipelined.run());
+    }
+    Ok(report.code())
+}
+
 fn run_rolling(args: &Args) -> Result<ExitCode, String> {
     let mut report = Report { failed: 0 };
     for version in args.list("versions", "3.9.5,3.8.0") {
@@ -221,6 +246,28 @@ fn run_followers(args: &Args) -> Result<ExitCode, String> {
     Ok(report.code())
 }
 
+fn run_elsewhere(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let tries = args.number("tries", 300)? as usize;
+    for text in args.list("busy", "0,2") {
+        let busy: usize = text.parse().map_err(|_| format!("--busy {text}: expected a number"))?;
+        let mut first = None;
+        for text in args.list("kinds", "ours,java:3.9.5") {
+            let (kind, started) = (kind(args, &text), Instant::now());
+            let result = elsewhere::measure(&kind, tries, busy).map_err(|e| e.to_string()).and_then(|misses| {
+                let first = first.get_or_insert_with(|| misses.clone());
+                if first.is_more_than(&misses) {
+                    Err(format!("{misses}; the first kind: {first}"))
+                } else {
+                    Ok(misses.to_string())
+                }
+            });
+            report.line(&format!("elsewhere of {}, {busy} busy threads", kind.short()), started, result);
+        }
+    }
+    Ok(report.code())
+}
+
 fn layout(args: &Args, members: &str) -> Result<Layout, String> {
     let mut kinds = Vec::new();
     for text in args.list("members", members) {
@@ -264,11 +311,13 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
+        "pipelined" => Args::parse(words, &["versions", "seconds", "solo"]).and_then(|args| run_pipelined(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
         "members" => Args::parse(words, &["kinds"]).and_then(|args| run_members(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
         "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
         "followers" => Args::parse(words, &["nodes", "seconds", "kinds"]).and_then(|args| run_followers(&args)),
+        "elsewhere" => Args::parse(words, &["tries", "busy", "kinds"]).and_then(|args| run_elsewhere(&args)),
         "with" => Args::parse(words, &["members", "ports", "reaper"]).and_then(|args| run_with(&args)),
         "--help" | "-h" => {
             println!("{USAGE}");

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-const KEYS: usize = 4;
-const TOP: &str = "/faults";
-const ADDITIONS: &str = "/faults/additions";
+pub(super) const KEYS: usize = 4;
+pub(super) const TOP: &str = "/faults";
+pub(super) const ADDITIONS: &str = "/faults/additions";
 /// Longer than most faults: sessions are to live through them.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
@@ -41,10 +41,10 @@ impl Shared {
             trust_sync,
         }
     }
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         self.started.elapsed().as_nanos() as Moment
     }
-    fn note(&self, operation: Operation) {
+    pub(super) fn note(&self, operation: Operation) {
         if matches!(operation.answer, Answer::Written { .. }) {
             self.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
@@ -52,6 +52,12 @@ impl Shared {
     }
     pub fn take(&self) -> Vec<Operation> {
         std::mem::take(&mut self.operations.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+    pub(super) fn fresh_value(&self) -> Value {
+        self.values.fetch_add(1, Ordering::Relaxed) + 1
+    }
+    pub(super) fn new_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
     }
     pub fn sessions(&self) -> u64 {
         self.sessions.load(Ordering::Relaxed)
@@ -72,13 +78,13 @@ impl Shared {
     }
 }
 
-fn path(key: Key) -> String {
+pub(super) fn path(key: Key) -> String {
     format!("{TOP}/key-{key}")
 }
-fn data(value: Value) -> Vec<u8> {
+pub(super) fn data(value: Value) -> Vec<u8> {
     value.to_string().into_bytes()
 }
-fn value(data: Option<&[u8]>) -> Value {
+pub(super) fn value(data: Option<&[u8]>) -> Value {
     let text = data.and_then(|bytes| std::str::from_utf8(bytes).ok());
     // Nobody writes this value, so that the judge finds it.
     text.and_then(|text| text.parse().ok()).unwrap_or(Value::MAX)
@@ -111,7 +117,7 @@ pub fn last_state(hosts: &str) -> Result<Final, ClientError> {
     Ok(last)
 }
 
-fn number(name: &str) -> u64 {
+pub(super) fn number(name: &str) -> u64 {
     name.rsplit('-').next().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
 }
 
@@ -130,7 +136,7 @@ pub fn run(hosts: &str, n: usize, mut rng: Rng, shared: &Shared) {
         };
         // While too few servers run there is no session to be had; the injector sees to it that this ends.
         let Ok(client) = Client::connect(&servers, options) else { continue };
-        let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
+        let number = shared.new_session();
         let mut session = Session { client, number, shared, versions: [-1; KEYS] };
         while !shared.over.load(Ordering::Relaxed) && !session.client.state().is_final() {
             session.step(&mut rng);
@@ -165,12 +171,8 @@ impl Session<'_> {
         self.shared.note(Operation { session: self.number, call, answer, start, end: self.shared.now() });
     }
 
-    fn fresh_value(&self) -> Value {
-        self.shared.values.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     fn write(&mut self, key: Key, expected: i32) {
-        let value = self.fresh_value();
+        let value = self.shared.fresh_value();
         let (op, start) = (Call::Write { key, value, expected }, self.shared.now());
         let sent = self.client.send(call::set_data(&path(key), Some(&data(value)), expected));
         // Not sent: not in the history.
@@ -213,7 +215,7 @@ impl Session<'_> {
     }
 
     fn add(&mut self) {
-        let value = self.fresh_value();
+        let value = self.shared.fresh_value();
         let start = self.shared.now();
         let create = call::create2(
             &format!("{ADDITIONS}/n-"),

@@ -27,7 +27,7 @@ pub struct Faults {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fault {
+pub(super) enum Fault {
     KillLeader,
     KillFollower,
     KillTwo,
@@ -41,7 +41,7 @@ enum Fault {
     CutLeaderFromClients,
 }
 
-const ON_PROCESSES: &[Fault] = &[
+pub(super) const ON_PROCESSES: &[Fault] = &[
     Fault::KillLeader,
     Fault::KillLeader,
     Fault::KillFollower,
@@ -51,7 +51,7 @@ const ON_PROCESSES: &[Fault] = &[
     Fault::PauseLeader,
     Fault::PauseFollower,
 ];
-const ON_LINKS: &[Fault] = &[
+pub(super) const ON_LINKS: &[Fault] = &[
     Fault::CutLeaderFromPeers,
     Fault::CutLeaderFromPeers,
     Fault::CutFollowerFromPeers,
@@ -96,7 +96,7 @@ impl Faults {
         let tree = agree(ensemble)?;
         let last = clients::last_state(&hosts).map_err(during("reading the last state"))?;
         let operations = shared.take();
-        self.judge(ensemble, &operations, &last)?;
+        judge(ensemble, &operations, &last)?;
         let unknown = operations.iter().filter(|op| op.answer == history::Answer::Unknown).count();
         Ok(format!(
             "{faults} faults, {} operations, {unknown} without an answer, {} sessions: linearizable; {} nodes alike at all three",
@@ -104,24 +104,6 @@ impl Faults {
             shared.sessions(),
             tree.len()
         ))
-    }
-
-    fn judge(
-        &self,
-        ensemble: &mut Ensemble,
-        operations: &[history::Operation],
-        last: &Final,
-    ) -> Result<(), EnsembleError> {
-        let violations = history::check(operations, last);
-        if violations.is_empty() {
-            return Ok(());
-        }
-        let path = std::path::Path::new(&ensemble.keep_files()).join("history");
-        let mut text: String = operations.iter().map(|op| format!("{op:?}\n")).collect();
-        text.push_str(&format!("{last:?}\n"));
-        let kept = std::fs::write(&path, text).map_or_else(|e| e.to_string(), |()| path.display().to_string());
-        let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        Err(EnsembleError::Wrong(format!("{}\nhistory: {kept}", lines.join("\n"))))
     }
 
     /// One fault after the other until time is up; answers with how many there were.
@@ -148,14 +130,33 @@ impl Faults {
     }
 }
 
-fn strike(
+/// Keeps the files and the history where it is one that cannot be.
+pub(super) fn judge(
+    ensemble: &mut Ensemble,
+    operations: &[history::Operation],
+    last: &Final,
+) -> Result<(), EnsembleError> {
+    let violations = history::check(operations, last);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    let path = std::path::Path::new(&ensemble.keep_files()).join("history");
+    let mut text: String = operations.iter().map(|op| format!("{op:?}\n")).collect();
+    text.push_str(&format!("{last:?}\n"));
+    let kept = std::fs::write(&path, text).map_or_else(|e| e.to_string(), |()| path.display().to_string());
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    Err(EnsembleError::Wrong(format!("{}\nhistory: {kept}", lines.join("\n"))))
+}
+
+pub(super) fn strike(
     ensemble: &mut Ensemble,
     fault: Fault,
     leader: u8,
     time: Duration,
     rng: &mut Rng,
 ) -> Result<(), EnsembleError> {
-    let others: Vec<u8> = (1..=3).filter(|id| *id != leader).collect();
+    let all: Vec<u8> = ensemble.members.iter().map(|member| member.id).collect();
+    let others: Vec<u8> = all.iter().copied().filter(|id| *id != leader).collect();
     let follower = *rng.pick(&others);
     let index = |id: u8| usize::from(id) - 1;
     let cut = |ensemble: &Ensemble, what: &dyn Fn(&super::network::Network) -> Result<(), String>| {
@@ -166,7 +167,7 @@ fn strike(
         Fault::KillLeader => ensemble.member(leader).kill(),
         Fault::KillFollower => ensemble.member(follower).kill(),
         Fault::KillTwo => [leader, follower].into_iter().for_each(|id| ensemble.member(id).kill()),
-        Fault::KillAll => [1, 2, 3].into_iter().for_each(|id| ensemble.member(id).kill()),
+        Fault::KillAll => all.into_iter().for_each(|id| ensemble.member(id).kill()),
         Fault::StopLeader => ensemble.member(leader).stop().map_err(EnsembleError::Wrong)?,
         Fault::PauseLeader => ensemble.member(leader).pause(),
         Fault::PauseFollower => ensemble.member(follower).pause(),
@@ -180,7 +181,7 @@ fn strike(
 }
 
 /// Everybody runs and reaches everybody again.
-fn heal(ensemble: &mut Ensemble) -> Result<(), EnsembleError> {
+pub(super) fn heal(ensemble: &mut Ensemble) -> Result<(), EnsembleError> {
     if let Some(network) = &ensemble.network {
         network.heal().map_err(EnsembleError::Wrong)?;
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oxkeeper_types::ensemble::HostPort;
+use oxkeeper_types::limits::JUTE_EXTRA_BYTES_MIN;
 
 use super::{checked, positive};
 use crate::reader::Reader;
@@ -118,8 +119,11 @@ pub struct RequestThrottle {
 
 impl ClientEdge {
     pub(crate) fn read(r: &mut Reader) -> Result<ClientEdge, ConfigError> {
-        let request_bytes_max = checked(r.int("jute.maxbuffer")?);
-        let request_extra_bytes = r.int_opt("jute.maxbuffer.extrasize")?.map_or(request_bytes_max, checked);
+        let request_bytes_max: u32 = checked(r.int("jute.maxbuffer")?);
+        warn_of_file_alone(r, "jute.maxbuffer");
+        // Reference `BinaryInputArchive`: never less, whatever is set, or not set beside a small `jute.maxbuffer`.
+        let request_extra_bytes =
+            r.int_opt("jute.maxbuffer.extrasize")?.map_or(request_bytes_max, checked).max(JUTE_EXTRA_BYTES_MIN as u32);
         let read_only_mode = r.flag("readonlymode.enabled")?;
         Ok(ClientEdge {
             client_address: listener(r, "clientPort", "clientPortAddress")?,
@@ -142,6 +146,24 @@ impl ClientEdge {
             four_letter_words: FourLetterWords::read(r, read_only_mode),
             read_only_mode,
         })
+    }
+}
+
+/// A line of the file that means nothing to the reference: where it stands there alone, the limit of Java members, tools and the
+/// server that comes back is another one.
+fn warn_of_file_alone(r: &mut Reader, name: &'static str) {
+    let row = r.row(name);
+    if let Some(found) = r.sources.entry(name)
+        && r.sources.property(name).is_none()
+    {
+        let (key, value) = (row.name, found.value.clone());
+        r.warn(
+            &found,
+            format!(
+                "{key}={value} is obeyed here, but ZooKeeper ignores it in a file: its servers cannot read what is larger than their \
+                 own limit, 1048575 unless -D{key} says otherwise; set -D{key}={value} in the flags of every server and client"
+            ),
+        );
     }
 }
 

@@ -58,8 +58,7 @@ const WITHOUT_EFFECT_YET: &str = "\
     admin.portUnification admin.rateLimiterIntervalInMS admin.restore.enabled admin.serverAddress admin.serverPort \
     admin.snapshot.enabled allowSaslFailedClients audit.enable client.certReload client.portUnification \
     connection_throttle_local_session_weight fips-mode java.security.auth.login.config \
-    java.security.krb5.conf jvm.pause.info-threshold.ms jvm.pause.monitor jvm.pause.sleep.time.ms \
-    jvm.pause.warn-threshold.ms kerberos.canonicalizeHostNames kerberos.removeHostFromPrincipal \
+    java.security.krb5.conf kerberos.canonicalizeHostNames kerberos.removeHostFromPrincipal \
     kerberos.removeRealmFromPrincipal letAnySaslUserDoX localSessionsEnabled localSessionsUpgradingEnabled log.dir \
     log.file messageTracker.BufferSize messageTracker.Enabled metricsProvider.httpHost metricsProvider.httpPort \
     metricsProvider.httpsPort metricsProvider.prometheusMetricsSummaryRotateIntervalSeconds metricsProvider.ssl.* \

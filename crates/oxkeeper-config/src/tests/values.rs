@@ -71,8 +71,8 @@ fn keys_that_the_reference_reads_as_properties_only_may_stand_in_the_file() {
     assert_eq!((c.tree.container_check_interval_ms, c.tree.containers_per_minute_max), (5, 6));
     assert_eq!(c.tree.container_never_used_ms_max, Some(7));
     assert_eq!(c.security.jaas_file, Some(PathBuf::from("/jaas.conf")));
-    // The two that are read and not obeyed yet are named in one warning; nothing else is wrong.
-    assert_eq!((c.storage.fsync_warning_threshold_ms, c.warnings.len()), (8, 1));
+    // The two that are read and not obeyed yet are named in one warning, and jute.maxbuffer in another; nothing else is wrong.
+    assert_eq!((c.storage.fsync_warning_threshold_ms, c.warnings.len()), (8, 2));
     let c = with_property("", "fsync.warningthresholdms", "20");
     assert_eq!(c.storage.fsync_warning_threshold_ms, 20);
     assert_eq!(with_property("", "jute.maxbuffer", "0x100000").client.request_bytes_max, 1 << 20);
@@ -85,11 +85,24 @@ fn the_extra_size_is_added_and_has_a_floor() {
         (c.client.request_extra_bytes, c.client.record_bytes_max, c.warnings.len())
     };
     assert_eq!(sizes(""), (1_048_575, 2_097_150, 0));
-    assert_eq!(sizes("jute.maxbuffer=5000"), (5000, 10_000, 0));
-    assert_eq!(sizes("jute.maxbuffer=5000\njute.maxbuffer.extrasize=2000"), (2000, 7000, 0));
+    assert_eq!(sizes("jute.maxbuffer=5000"), (5000, 10_000, 1));
+    assert_eq!(sizes("jute.maxbuffer=5000\njute.maxbuffer.extrasize=2000"), (2000, 7000, 1));
+    assert_eq!(sizes("jute.maxbuffer=128"), (1024, 1152, 1), "a small limit leaves no less room for headers");
     assert_eq!(sizes("jute.maxbuffer.extrasize=10"), (1024, 1_049_599, 1));
     let most = i32::MAX as u32;
-    assert_eq!(sizes("jute.maxbuffer=2147483647"), (most, most, 0));
+    assert_eq!(sizes("jute.maxbuffer=2147483647"), (most, most, 1));
+}
+
+#[test]
+fn a_limit_of_requests_that_stands_in_the_file_alone_is_warned_of() {
+    let said = warnings(&load("\njute.maxbuffer=4194304"));
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].starts_with("zoo.cfg:2: jute.maxbuffer=4194304 is obeyed here, but ZooKeeper ignores it in a file:"),
+        "{said:?}"
+    );
+    assert_eq!(warnings(&with_property("", "jute.maxbuffer", "4194304")), Vec::<String>::new());
+    assert_eq!(warnings(&with_property("jute.maxbuffer=4194304", "jute.maxbuffer", "4194304")), Vec::<String>::new());
 }
 
 #[test]

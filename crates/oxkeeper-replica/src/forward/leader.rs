@@ -2,13 +2,13 @@
 
 use crate::input::Now;
 use crate::output::Outputs;
-use crate::pipeline::flight::{Origin, SyncOrigin};
+use crate::pipeline::flight::Origin;
 use crate::pipeline::prep::PrepRequest;
 use crate::replica::Replica;
 use crate::session::Speaker;
 use crate::state::State;
 use oxkeeper_proto::quorum::{Forwarded, Packet, Revalidate, SessionTouch};
-use oxkeeper_types::{ErrorCode, Id, Millis, OpCode, SessionId};
+use oxkeeper_types::{ErrorCode, Id, Millis, OpCode, SessionId, Zxid};
 use oxkeeper_zab::LinkId;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Replica {
         let Forwarded { session, xid, op, ref body } = request;
         let speaker = Speaker::Learner(link);
         let op = match OpCode::from_number(op) {
-            Some(OpCode::Sync) => return self.on_sync(state, now, SyncOrigin::Learner(link), out),
+            Some(OpCode::Sync) => return self.on_learner_sync(state, now, link, out),
             Some(OpCode::CreateSession) => {
                 // The learner has clamped the timeout.
                 let timeout = body.first_chunk().map_or(0, |ms| i32::from_be_bytes(*ms));
@@ -42,7 +42,30 @@ impl Replica {
         self.tracker.touch(session, now.monotonic);
         let session_check = self.tracker.check(session, speaker);
         let request = PrepRequest { session, xid, op, body, auth: &auth, session_check };
-        self.propose(state, now, Origin::Elsewhere, &request, out);
+        self.propose(state, now, Origin::Learner(link), &request, out);
+    }
+
+    fn on_learner_sync(&mut self, state: &State, now: Now, link: LinkId, out: &mut Outputs) {
+        let confirm = self.confirm_leadership(state, now, out);
+        self.flight.push_learner_sync(link, confirm);
+        self.send_syncs(self.flight.released(), out);
+    }
+
+    /// Sends the SYNCs whose turn it is, while the learners are told that everything through `reached` is committed.
+    pub(crate) fn send_syncs(&mut self, reached: Zxid, out: &mut Outputs) {
+        while let Some(link) = self.flight.pop_learner_sync(reached) {
+            out.send_packet(link, Packet::Sync { zxid: Zxid::ZERO });
+        }
+    }
+
+    /// A packet of consensus is about to leave: the SYNCs that stand before it do first.
+    pub(crate) fn send_syncs_before(&mut self, packet: &Packet, out: &mut Outputs) {
+        use Packet::{Commit, CommitAndActivate, Inform, InformAndActivate};
+        if let Commit { zxid } | CommitAndActivate { zxid, .. } | Inform { zxid, .. } | InformAndActivate { zxid, .. } =
+            packet
+        {
+            self.send_syncs(*zxid, out);
+        }
     }
 
     /// A learner serves this session now, if it lives.

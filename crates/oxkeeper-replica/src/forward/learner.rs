@@ -5,7 +5,7 @@
 
 use crate::input::{Now, Submitted};
 use crate::output::{CloseReason, Control, Outputs};
-use crate::pipeline::flight::{Origin, SyncOrigin};
+use crate::pipeline::flight::Origin;
 use crate::replica::{Replica, refuse_handshake};
 use crate::session::Speaker;
 use crate::state::State;
@@ -21,13 +21,10 @@ use std::sync::Arc;
 /// What the leader owes to our clients.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarding {
-    /// Requests that come back as transactions, by session, oldest first, numbered as they left. Looked up, never walked
-    /// through.
-    requests: HashMap<SessionId, VecDeque<(u64, Origin)>, foldhash::fast::FixedState>,
-    /// Oldest first: SYNC packets have no number. `None`: answered already, see [`Forwarding::overtaken`].
-    syncs: VecDeque<(u64, Option<Submitted>)>,
-    /// Requests that were sent to the leader.
-    sent: u64,
+    /// Requests that come back as transactions, by session, oldest first. Looked up, never walked through.
+    requests: HashMap<SessionId, VecDeque<Origin>, foldhash::fast::FixedState>,
+    /// Oldest first: SYNC packets have no number.
+    syncs: VecDeque<Submitted>,
     /// Handshakes that wait for the leader's word on their session, oldest first.
     revalidations: BTreeMap<SessionId, VecDeque<Resuming>>,
 }
@@ -54,34 +51,23 @@ impl Forwarding {
     }
 
     fn push(&mut self, session: SessionId, origin: Origin) {
-        self.sent += 1;
-        self.requests.entry(session).or_default().push_back((self.sent, origin));
-    }
-    fn push_sync(&mut self, request: Submitted) {
-        self.sent += 1;
-        self.syncs.push_back((self.sent, Some(request)));
+        self.requests.entry(session).or_default().push_back(origin);
     }
 
-    /// Syncs of this connection that left before the request with this number, which is committed: a COMMIT may overtake the
-    /// SYNC of an earlier request. The leader proposed that request behind the sync, and a quorum followed it: so whatever was
-    /// acknowledged before the sync is here, and the answers can go out in their places.
-    pub(crate) fn overtaken(&mut self, conn: ConnId, number: u64) -> Vec<Submitted> {
-        let earlier = self.syncs.iter_mut().take_while(|(sync, _)| *sync < number);
-        earlier.filter_map(|(_, request)| request.take_if(|request| request.conn == conn)).collect()
-    }
-
-    /// Whose request has become this transaction, and its number.
-    pub(crate) fn claim(&mut self, entry: &TxnEntry) -> (u64, Origin) {
+    /// Whose request has become this transaction.
+    pub(crate) fn claim(&mut self, entry: &TxnEntry) -> Origin {
         let session = entry.header.session;
-        let Some(waiting) = self.requests.get_mut(&session) else { return (0, Origin::Elsewhere) };
+        let Some(waiting) = self.requests.get_mut(&session) else { return Origin::Elsewhere };
         let is_creation = matches!(entry.txn, Txn::CreateSession { .. });
         let ours = match waiting.front() {
-            Some((_, Origin::Client { xid, .. })) => !is_creation && xid.0 == entry.header.cxid,
-            Some((_, Origin::Handshake { .. })) => is_creation,
-            Some((_, Origin::Elsewhere)) | None => unreachable!("a session that waits for nothing has no queue"),
+            Some(Origin::Client { xid, .. }) => !is_creation && xid.0 == entry.header.cxid,
+            Some(Origin::Handshake { .. }) => is_creation,
+            Some(Origin::Elsewhere | Origin::Learner(_)) | None => {
+                unreachable!("a session that waits for nothing has no queue")
+            }
         };
         if !ours {
-            return (0, Origin::Elsewhere);
+            return Origin::Elsewhere;
         }
         let origin = waiting.pop_front().expect("it has a front");
         if waiting.is_empty() {
@@ -103,7 +89,7 @@ impl Replica {
         let (body, auth) = (request.body.clone(), request.auth.clone());
         let ensemble = self.peers();
         if op == OpCode::Sync {
-            ensemble.forwarded.push_sync(request);
+            ensemble.forwarded.syncs.push_back(request);
         } else {
             ensemble.forwarded.push(session, Origin::Client { conn, xid });
         }
@@ -168,10 +154,7 @@ impl Replica {
     /// committed is what the client is to see.
     pub(crate) fn on_sync_answered(&mut self, state: &State, now: Now, link: LinkId, out: &mut Outputs) {
         match self.peers().forwarded.syncs.pop_front() {
-            Some((_, None)) => {}
-            Some((number, Some(request))) => {
-                self.flight.push_answered_sync(SyncOrigin::Forwarded(request, number));
-            }
+            Some(request) => self.flight.push_answered_sync(request),
             None => self.cut(state, now, link, "SYNC without a sync under way".into(), out),
         }
     }

@@ -14,7 +14,9 @@ pub enum Origin {
     Client { conn: ConnId, xid: Xid },
     /// The handshake of a new session: gets a connect response with this timeout.
     Handshake { conn: ConnId, session: SessionId, timeout: Millis, read_only: Option<bool> },
-    /// Nobody here: the server itself (session expiry, the reaper), or a client of another server.
+    /// A client of this learner of ours: hears of it from there.
+    Learner(LinkId),
+    /// Nobody here: the server itself (session expiry, the reaper), or, on a learner, a client of another server.
     Elsewhere,
 }
 
@@ -25,20 +27,11 @@ pub struct Proposed {
     pub origin: Origin,
 }
 
-/// Who asked for a sync.
+/// A sync, of a client of ours or (`LinkId`) of a learner: it waits for everything through `after`, and for leadership to be
+/// confirmed as number `confirm`.
 #[derive(Debug)]
-pub enum SyncOrigin {
-    Client(Submitted),
-    /// A client of ours, of a leader that has answered; with the number under which the request left.
-    Forwarded(Submitted, u64),
-    /// A learner: gets a SYNC packet.
-    Learner(LinkId),
-}
-
-/// A sync: answered when everything through `after` is applied and leadership was confirmed as number `confirm`.
-#[derive(Debug)]
-pub struct WaitingSync {
-    pub origin: SyncOrigin,
+struct WaitingSync<T> {
+    origin: T,
     after: Zxid,
     confirm: u64,
 }
@@ -47,18 +40,22 @@ pub struct WaitingSync {
 #[derive(Debug)]
 pub enum Due {
     Txn(Proposed),
-    Sync(SyncOrigin),
+    Sync(Submitted),
 }
 
 /// The line. What is committed comes out in order, each sync in its place.
 #[derive(Debug)]
 pub struct Flight {
     line: VecDeque<Proposed>,
-    syncs: VecDeque<WaitingSync>,
+    /// Of our own clients: answered when their turn comes at apply.
+    syncs: VecDeque<WaitingSync<Submitted>>,
+    /// Leading only. Answered before the next COMMIT leaves, see [`Flight::pop_learner_sync`].
+    learner_syncs: VecDeque<WaitingSync<LinkId>>,
     /// The last zxid that was put in line.
     last_prepared: Zxid,
-    /// Everything up to here may be applied. Only ever grows.
-    committed: Zxid,
+    /// Everything up to here may come out: it is committed or, where the server has begun to look for a leader, it is in the log.
+    /// Only ever grows.
+    released: Zxid,
     /// The last one that came out.
     applied: Zxid,
     /// Leadership was confirmed through this number; 0 where nobody need confirm it.
@@ -71,8 +68,9 @@ impl Flight {
         Flight {
             line: VecDeque::new(),
             syncs: VecDeque::new(),
+            learner_syncs: VecDeque::new(),
             last_prepared: last_processed,
-            committed: last_processed,
+            released: last_processed,
             applied: last_processed,
             confirmed: 0,
         }
@@ -80,14 +78,14 @@ impl Flight {
     pub fn last_prepared(&self) -> Zxid {
         self.last_prepared
     }
-    pub fn committed(&self) -> Zxid {
-        self.committed
+    pub fn released(&self) -> Zxid {
+        self.released
     }
     pub fn len(&self) -> usize {
-        self.line.len() + self.syncs.len()
+        self.line.len() + self.syncs.len() + self.learner_syncs.len()
     }
     pub fn is_empty(&self) -> bool {
-        self.line.is_empty() && self.syncs.is_empty()
+        self.len() == 0
     }
     /// The zxid that the next transaction of a standalone server gets. It counts on across the 32-bit boundary, as the
     /// reference's does.
@@ -100,37 +98,50 @@ impl Flight {
         self.last_prepared = zxid;
         self.line.push_back(proposed);
     }
-    /// A sync that waits for everything that is in line, and for leadership to be confirmed.
-    pub fn push_sync(&mut self, origin: SyncOrigin, confirm: u64) {
-        self.syncs.push_back(WaitingSync { origin, after: self.last_prepared, confirm });
+    /// A client's sync that waits for everything that is in line, and for leadership to be confirmed.
+    pub fn push_sync(&mut self, request: Submitted, confirm: u64) {
+        self.syncs.push_back(WaitingSync { origin: request, after: self.last_prepared, confirm });
     }
-    /// A sync that the leader has answered: it waits for everything that is committed.
-    pub fn push_answered_sync(&mut self, origin: SyncOrigin) {
-        self.syncs.push_back(WaitingSync { origin, after: self.committed, confirm: 0 });
+    /// A client's sync that the leader has answered: it waits for everything that is committed.
+    pub fn push_answered_sync(&mut self, request: Submitted) {
+        self.syncs.push_back(WaitingSync { origin: request, after: self.released, confirm: 0 });
     }
-    /// Answered syncs of this connection that left before its request with this number.
-    pub fn take_overtaken(&mut self, conn: ConnId, number: u64) -> Vec<Submitted> {
-        let mut taken = Vec::new();
-        self.syncs.retain_mut(|sync| match &sync.origin {
-            SyncOrigin::Forwarded(request, sent) if request.conn == conn && *sent < number => {
-                taken.push(request.clone());
-                false
+    /// A learner's sync: its SYNC leaves when everything that is in line is committed, and leadership is confirmed.
+    pub fn push_learner_sync(&mut self, link: LinkId, confirm: u64) {
+        self.learner_syncs.push_back(WaitingSync { origin: link, after: self.last_prepared, confirm });
+    }
+    /// The next learner whose SYNC leaves now. `reached` is what the learners are told next to be committed, or what was told last:
+    /// a SYNC stands behind the COMMITs of all that was proposed before it and before those of all that was proposed behind it, as
+    /// the reference's learners take both for the answers to their requests in order.
+    pub fn pop_learner_sync(&mut self, reached: Zxid) -> Option<LinkId> {
+        let sync = self.learner_syncs.front()?;
+        // What was proposed behind the sync was acknowledged by a quorum after the sync had come: that confirms the leader, too.
+        let is_due = sync.after < reached || (sync.after <= self.released && sync.confirm <= self.confirmed);
+        if is_due { self.learner_syncs.pop_front().map(|sync| sync.origin) } else { None }
+    }
+    /// Learners whose clients wait for what a commit through `zxid` adds to what is committed already.
+    pub fn asked_by(&self, zxid: Zxid) -> impl Iterator<Item = LinkId> {
+        let of = |proposed: &Proposed| proposed.prepared.entry.header.zxid;
+        let from = self.line.partition_point(|proposed| of(proposed) <= self.released);
+        self.line.range(from..).take_while(move |proposed| of(proposed) <= zxid).filter_map(|proposed| {
+            match proposed.origin {
+                Origin::Learner(link) => Some(link),
+                _ => None,
             }
-            _ => true,
-        });
-        taken
+        })
     }
     /// The disk (or the quorum) has everything through `zxid`.
-    pub fn commit_through(&mut self, zxid: Zxid) {
+    pub fn release(&mut self, zxid: Zxid) {
         assert!(zxid <= self.last_prepared, "commit of {zxid} ahead of {}, the last one in line", self.last_prepared);
-        self.committed = self.committed.max(zxid);
+        self.released = self.released.max(zxid);
     }
     /// The server starts to look for a leader: everything in line is in the log, so it is applied, and nobody waits for it
     /// any more.
     pub fn give_up(&mut self) {
-        self.committed = self.last_prepared;
+        self.released = self.last_prepared;
         self.confirmed = 0;
         self.syncs.clear();
+        self.learner_syncs.clear();
         self.line.iter_mut().for_each(|proposed| proposed.origin = Origin::Elsewhere);
     }
     /// Leadership was confirmed; numbers only grow while a server leads.
@@ -145,11 +156,11 @@ impl Flight {
         }
         // What was proposed behind the sync and is committed has been acknowledged by a quorum after the sync came in: that
         // confirms the leader as well, whichever is heard of first.
-        let overtaken = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.committed);
+        let overtaken = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.released);
         sync.confirm <= self.confirmed || overtaken
     }
     pub fn has_due(&self) -> bool {
-        let txn = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.committed);
+        let txn = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.released);
         txn || self.sync_is_due()
     }
     /// The next one that may be applied or answered.
@@ -158,7 +169,7 @@ impl Flight {
             return self.syncs.pop_front().map(|sync| Due::Sync(sync.origin));
         }
         let zxid = self.line.front()?.prepared.entry.header.zxid;
-        if zxid > self.committed {
+        if zxid > self.released {
             return None;
         }
         self.applied = zxid;

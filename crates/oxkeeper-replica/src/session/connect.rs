@@ -91,4 +91,11 @@ mod tests {
         ahead.last_zxid_seen = Zxid(6);
         check(ahead, Verdict::ClientAhead { client: Zxid(6), server: Zxid(5) });
     }
+
+    #[test]
+    fn the_flag_says_whether_the_server_only_reads_to_whoever_sent_the_byte() {
+        let flag = |sent, only_reads| accepted(SessionId(1), Millis(5000), sent, only_reads).read_only;
+        assert_eq!([flag(Some(true), true), flag(Some(false), false)], [Some(true), Some(false)]);
+        assert_eq!([flag(None, true), flag(None, false)], [None, None]);
+    }
 }

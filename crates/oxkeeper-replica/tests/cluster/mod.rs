@@ -61,8 +61,12 @@ pub struct Cluster {
     /// Both ends: link of one server to (other server, its link).
     links: BTreeMap<LinkId, (i64, LinkId)>,
     owners: BTreeMap<LinkId, i64>,
+    /// Whom COMMITs went to, in the order in which they left.
+    pub told: Vec<i64>,
     next_id: u64,
     pub now: Now,
+    /// What went over links, in order: from, to, and the packet.
+    pub sent: Vec<(i64, i64, Packet)>,
     /// A server whose core has so much to do that it applies nothing yet.
     pub behind: Option<i64>,
     /// Links that a server has closed.
@@ -88,8 +92,10 @@ impl Cluster {
             events: VecDeque::new(),
             links: BTreeMap::new(),
             owners: BTreeMap::new(),
+            told: Vec::new(),
             next_id: 1,
             now: Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) },
+            sent: Vec::new(),
             behind: None,
             links_closed: 0,
         }
@@ -170,6 +176,17 @@ impl Cluster {
         }
     }
 
+    /// Nothing is on its way.
+    pub fn is_silent(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// What `at` calls its link to this peer.
+    pub fn link(&self, at: i64, peer: i64) -> LinkId {
+        let is_it = |link: &LinkId| self.owners[link] == at && self.links[link].0 == peer;
+        self.links.keys().copied().rfind(is_it).expect("they are connected")
+    }
+
     /// One event, or else time.
     fn turn(&mut self) {
         match self.events.pop_front() {
@@ -238,7 +255,7 @@ impl Cluster {
         }
     }
 
-    fn dispatch(&mut self, id: i64, out: Outputs) {
+    fn dispatch(&mut self, id: i64, mut out: Outputs) {
         let server = self.servers.get_mut(&id).expect("it runs");
         for delivery in &out.deliveries {
             if let Some(conn) = server.conns.get_mut(&delivery.conn) {
@@ -273,6 +290,8 @@ impl Cluster {
         for control in out.controls {
             self.control(id, control);
         }
+        // As the edge does it.
+        out.peers.sort_by_key(|peer| matches!(peer, PeerOutput::Send { link, .. } if out.last.contains(link)));
         for peer in out.peers {
             self.peer(id, peer);
         }
@@ -323,6 +342,10 @@ impl Cluster {
             }
             PeerOutput::Send { link, packet } => {
                 if let Some((other, there)) = self.links.get(&link) {
+                    self.sent.push((id, *other, packet.clone()));
+                    if matches!(packet, Packet::Commit { .. } | Packet::Inform { .. }) {
+                        self.told.push(*other);
+                    }
                     let input = Input::Peer(ZabInput::Packet { link: *there, packet });
                     self.events.push_back((*other, Event::Input(input)));
                 }
@@ -344,7 +367,7 @@ impl Cluster {
                 let read = ZabInput::HistoryRead { link, after, txns: None };
                 self.events.push_back((id, Event::Input(Input::Peer(read))));
             }
-            PeerOutput::Role { .. } => {}
+            PeerOutput::Role { .. } | PeerOutput::Disk { .. } => {}
         }
     }
 

@@ -226,6 +226,7 @@ fn advanced(name: &str, metrics: &Metrics) -> SummaryView {
     match name {
         "readlatency" => of(|m| &m.read_latency),
         "updatelatency" => of(|m| &m.update_latency),
+        "jvm_pause_time_ms" => metrics.stall_ms.view(),
         "sync_processor_queue_flush_time_ms" => metrics.core.sync_ms.view(),
         _ => SummaryView::empty(),
     }

@@ -64,6 +64,8 @@ pub struct Connection {
     pub(super) session: SessionId,
     pub(super) auth: Arc<[Id]>,
     pub(super) order: Order,
+    /// The read in front waits for the end of this round of the core: what had arrived before it is not applied yet.
+    pub(super) waits_for: Option<u64>,
     /// Read and not taken yet.
     pending: Vec<u8>,
     /// Written to, and not taken by the socket yet.
@@ -108,6 +110,7 @@ impl Connection {
             session: SessionId::NONE,
             auth: Arc::new([auth::ip_id(peer.ip())]),
             order: Order::default(),
+            waits_for: None,
             pending: Vec::new(),
             unsent: Vec::new(),
             readable: false,

@@ -1,7 +1,7 @@
 //! What a connection does with its bytes: four-letter words, the handshake, and each kind of request.
 
 use super::connection::{Connection, Phase};
-use super::io_thread::Scratch;
+use super::io_thread::{SUBMITTED_BYTES_MAX, Scratch};
 use super::order::{Class, InCore};
 use super::port::{ClientPort, Command};
 use crate::core_queue::CoreEvent;
@@ -14,6 +14,7 @@ use oxkeeper_proto::frame::{self, FourLetterWord, Frame, TELNET_CLOSE};
 use oxkeeper_proto::jute::{Reader, Writer};
 use oxkeeper_replica::auth::{self, AuthVerdict};
 use oxkeeper_replica::namespaces::Namespaces;
+use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::pipeline::route::{Route, route};
 use oxkeeper_replica::state::Caller;
 use oxkeeper_replica::{Input, State, Submitted};
@@ -177,12 +178,16 @@ impl Connection {
         }
         let request = |op| Request { xid: header.xid, op, body, frame_bytes: frame.len() };
         match way {
-            Route::Read(op) => self.read(port, request(op), reading, out)?,
+            Route::Read(op) => return self.read(port, request(op), reading, out),
             Route::Submit(op) => {
-                if port.serving.options.eager_acl_check && self.refuse_eagerly(port, request(op), reading, out)? {
+                let eager = port.serving.options.eager_acl_check && self.may_take(port, Class::Here);
+                if eager && !self.look(port, reading, out)? {
+                    return Ok(false);
+                }
+                if eager && self.refuse_eagerly(port, request(op), reading, out) {
                     return Ok(true);
                 }
-                return self.submit(port, scratch, request(op), now, out);
+                return self.submit(port, scratch, request(op), now, reading, out);
             }
             Route::Auth => self.authenticate(port, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, body, out)?,
@@ -194,41 +199,52 @@ impl Connection {
         Ok(true)
     }
 
-    /// Takes the shared side, with everything that is due to this connection sent first.
-    fn look<'s>(&mut self, port: &'s ClientPort, reading: &mut Reading<'s>, out: &mut Vec<u8>) -> Result<(), End> {
+    /// Whether all is applied that was committed and had arrived here before the next read. If not, the read waits as behind a
+    /// write of its own connection, and the core tells when it may go on.
+    fn is_abreast(&mut self, port: &ClientPort) -> bool {
+        let rounds = &port.core.rounds;
+        self.waits_for = match (self.waits_for, port.serving.mode.get()) {
+            (None, Mode::Standalone) => None,
+            (None, mode) => {
+                if matches!(mode, Mode::Follower | Mode::Observer) {
+                    port.core.take_arrived();
+                }
+                rounds.outstanding().filter(|round| rounds.wait(*round, (self.link.thread, self.link.conn)))
+            }
+            // What has arrived since then is not waited for: others may write without end.
+            (Some(round), _) => (!rounds.is_over(round)).then_some(round),
+        };
+        self.waits_for.is_none()
+    }
+
+    /// Takes the shared side, with everything that is due to this connection sent first. False when that has to wait.
+    fn look<'s>(&mut self, port: &'s ClientPort, reading: &mut Reading<'s>, out: &mut Vec<u8>) -> Result<bool, End> {
         if reading.state.is_none() {
+            if !self.is_abreast(port) {
+                return Ok(false);
+            }
             let (guard, drained) = port.serving.handover.read_after_drain(&self.link.outbox, out);
             reading.state = Some(guard);
             self.absorb(port, drained)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A write that its client may not do is answered here, with no zxid (`enableEagerACLCheck`). Behind a write that is not
     /// answered it goes the way of all writes and is refused in its place: the answers keep their order, where the
     /// reference's do not.
-    fn refuse_eagerly<'s>(
-        &mut self,
-        port: &'s ClientPort,
-        request: Request,
-        reading: &mut Reading<'s>,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, End> {
-        if !self.may_take(port, Class::Here) {
-            return Ok(false);
-        }
-        self.look(port, reading, out)?;
-        let state = reading.state.as_ref().expect("taken above");
+    fn refuse_eagerly(&self, port: &ClientPort, request: Request, reading: &mut Reading, out: &mut Vec<u8>) -> bool {
+        let state = reading.state.as_ref().expect("the caller has looked");
         let Some(code) = state.refuses_eagerly(&port.serving.options, &self.auth, request.op, request.body) else {
-            return Ok(false);
+            return false;
         };
         write_error(request.xid, Zxid::ZERO, code, out);
         self.link.figures.answers(request.op.number(), request.xid.0);
         reading.reads += 1;
-        Ok(true)
+        true
     }
 
-    /// Answered here, from the tree as it is.
+    /// Answered here, from the tree as it is. False when it has to wait.
     #[inline]
     fn read<'s>(
         &mut self,
@@ -236,9 +252,11 @@ impl Connection {
         request: Request,
         reading: &mut Reading<'s>,
         out: &mut Vec<u8>,
-    ) -> Result<(), End> {
+    ) -> Result<bool, End> {
         let Request { xid, op, body, .. } = request;
-        self.look(port, reading, out)?;
+        if !self.look(port, reading, out)? {
+            return Ok(false);
+        }
         let tree_state = reading.state.as_ref().expect("taken above");
         let metrics = &port.metrics.io[self.link.thread];
         let figures = reading.figures.get_or_insert_with(|| lock(&metrics.reads));
@@ -254,7 +272,7 @@ impl Connection {
         reading.reads += 1;
         metrics.responded(out.len() - start);
         self.link.figures.answers(op.number(), xid.0);
-        Ok(())
+        Ok(true)
     }
 
     /// Goes to the core, unless the limits of the server are against it. False when it has to wait.
@@ -265,6 +283,7 @@ impl Connection {
         scratch: &mut Scratch,
         request: Request,
         now: Millis,
+        reading: &Reading,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, frame_bytes } = request;
@@ -273,6 +292,10 @@ impl Connection {
         if let Some(why) = stale.filter(|_| port.options.drop_stale && port.options.requests_max > 0) {
             bump(&metrics.stale_requests_dropped, 1);
             return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
+        }
+        if scratch.submitted_bytes > SUBMITTED_BYTES_MAX {
+            self.interrupted = true;
+            return Ok(false);
         }
         if self.is_stalled(port, op, now) {
             return Ok(false);
@@ -286,13 +309,18 @@ impl Connection {
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            let zxid = port.serving.handover.shared().tree.last_processed();
+            // Whoever holds the shared side must not ask for it again: the core may wait for the exclusive one between the two.
+            let zxid = match &reading.state {
+                Some(state) => state.tree.last_processed(),
+                None => port.serving.handover.shared().tree.last_processed(),
+            };
             write_error(xid, zxid, ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
         let large_bytes = self.admit_large(port, frame_bytes)?;
         self.submitted(port, InCore { xid, op: op.number(), since: now, large_bytes });
+        scratch.submitted_bytes += frame_bytes;
         scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
             conn: self.link.conn,
             session: self.session,
@@ -304,9 +332,14 @@ impl Connection {
         Ok(true)
     }
 
-    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
+    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`); and with as much
+    /// waiting for the disk as may.
     fn is_stalled(&mut self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
         let max = port.options.requests_max;
+        if port.serving.history.backlog.is_full() {
+            self.stalled_since.get_or_insert(now);
+            return true;
+        }
         if max == 0 || port.outstanding.load(Relaxed) < max || self.is_throttled(port, op, now) {
             return false;
         }

@@ -21,6 +21,8 @@ pub struct Metrics {
     pub core: CoreMetrics,
     /// Of a server on its own nothing is counted here.
     pub peers: PeerMetrics,
+    /// How much longer than asked for the thread of [`crate::stall_watch`] slept.
+    pub stall_ms: Summary,
 }
 
 impl Metrics {

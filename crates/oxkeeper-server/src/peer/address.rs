@@ -4,7 +4,8 @@ use oxkeeper_types::ServerId;
 use oxkeeper_types::ensemble::HostPort;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::path::PathBuf;
 
 /// A host, by name or by address, and a port.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -33,11 +34,14 @@ impl Place {
 
     /// The address, where the host is not a name.
     pub fn literal(&self) -> Option<SocketAddr> {
-        let ip = match self.host.parse::<Ipv4Addr>() {
-            Ok(v4) => IpAddr::V4(v4),
-            Err(_) => IpAddr::V6(self.host.parse::<Ipv6Addr>().ok()?),
+        if let Ok(v4) = self.host.parse::<Ipv4Addr>() {
+            return Some(SocketAddr::new(IpAddr::V4(v4), self.port));
+        }
+        let (host, scope) = match self.host.split_once('%') {
+            Some((host, scope)) => (host, scope_number(scope)?),
+            None => (self.host.as_str(), 0),
         };
-        Some(SocketAddr::new(ip, self.port))
+        Some(SocketAddr::V6(SocketAddrV6::new(host.parse::<Ipv6Addr>().ok()?, self.port, 0, scope)))
     }
 
     /// Whether it stands for all local addresses: then nobody can be reached there.
@@ -53,6 +57,29 @@ impl Place {
         let found: Vec<SocketAddr> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
         if found.is_empty() { Err(io::Error::new(io::ErrorKind::NotFound, "no address")) } else { Ok(found) }
     }
+}
+
+/// The scope of an IPv6 address: the number of an interface, or its name. The resolver takes a name for link-local addresses only.
+fn scope_number(scope: &str) -> Option<u32> {
+    if let Ok(number) = scope.parse() {
+        return Some(number);
+    }
+    let is_name = scope.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '@'));
+    let file = PathBuf::from("/sys/class/net").join(scope).join("ifindex");
+    let text = std::fs::read_to_string(file).ok().filter(|_| is_name && !scope.starts_with('.'))?;
+    text.trim().parse().ok()
+}
+
+/// Where the listener of a port is to be: at this one of our addresses, or at all addresses of the machine.
+pub fn listen_address(place: &Place, all: bool) -> io::Result<SocketAddr> {
+    if all || place.is_wildcard() {
+        let v6 = std::path::Path::new("/proc/net/if_inet6").exists();
+        let ip = if v6 { IpAddr::from([0u16; 8]) } else { IpAddr::from([0u8; 4]) };
+        return Ok(SocketAddr::new(ip, place.port));
+    }
+    let found = place.look_up().map_err(|e| io::Error::new(e.kind(), format!("{place}: cannot be resolved: {e}")))?;
+    // As Java, which is what the others may be: of a name with both, the IPv4 address.
+    Ok(*found.iter().find(|address| address.is_ipv4()).unwrap_or(&found[0]))
 }
 
 /// An IPv6 address in brackets.
@@ -80,6 +107,20 @@ pub fn list(places: &[Place]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_scope_of_an_address_is_an_interface_by_number_or_by_name() {
+        let place = |host: &str| Place { host: host.into(), port: 7 };
+        let scope = |host: &str| match place(host).literal() {
+            Some(SocketAddr::V6(address)) => Some(address.scope_id()),
+            _ => None,
+        };
+        let lo: u32 = std::fs::read_to_string("/sys/class/net/lo/ifindex").unwrap().trim().parse().unwrap();
+        assert_eq!((scope("0:0:0:0:0:0:0:1%lo"), scope("::1%3"), scope("::1")), (Some(lo), Some(3), Some(0)));
+        for unknown in ["::1%no-such-interface", "::1%", "::1%../lo", "::1%.."] {
+            assert_eq!(place(unknown).literal(), None, "{unknown}");
+        }
+    }
 
     #[test]
     fn addresses_of_greetings_are_read_in_every_spelling() {

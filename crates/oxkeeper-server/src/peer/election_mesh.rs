@@ -19,7 +19,6 @@ use oxkeeper_types::limits::{ELECTION_HANDSHAKES_MAX, ELECTION_STRANGERS_MAX};
 use oxkeeper_zab::Input;
 use slab::Slab;
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -483,24 +482,4 @@ impl Mesh {
             self.shared.core.put_when_room(&mut self.out);
         }
     }
-}
-
-/// Where the listeners of a port are to be: at each of our addresses, or at all addresses of the machine.
-pub fn listen_addresses(places: &[Place], all: bool) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
-    for place in places {
-        if all || place.is_wildcard() {
-            let v6 = std::path::Path::new("/proc/net/if_inet6").exists();
-            let host = if v6 { "::" } else { "0.0.0.0" };
-            let any = Place { host: host.into(), port: place.port };
-            addresses.extend(any.literal());
-        } else {
-            let found = place.look_up().map_err(|e| io::Error::new(e.kind(), format!("{place}: {e}")))?;
-            // As Java, which is what the others may be: of a name with both, the IPv4 address.
-            addresses.push(*found.iter().find(|address| address.is_ipv4()).unwrap_or(&found[0]));
-        }
-    }
-    addresses.sort();
-    addresses.dedup();
-    Ok(addresses)
 }

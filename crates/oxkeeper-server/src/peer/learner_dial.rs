@@ -55,16 +55,13 @@ impl Dial {
         std::thread::sleep(pause);
         let places = self.shared.options.quorum_places(self.leader);
         let (found, connected) = channel();
-        // Of several addresses the first to answer counts.
-        for place in places.iter().skip(1) {
+        // Of several addresses the first to answer counts, whatever becomes of the others: one may swallow what is sent there.
+        for place in &places {
             let (dial, place, found) = (self.clone(), place.clone(), found.clone());
             let work = move || dial.try_place(&place, &found);
             if let Err(error) = std::thread::Builder::new().name(format!("dial-{}", self.leader.0)).spawn(work) {
                 tracing::warn!("no thread to dial the leader at one of its addresses: {error}");
             }
-        }
-        if let Some(first) = places.first() {
-            self.try_place(first, &found);
         }
         drop(found);
         match connected.recv() {

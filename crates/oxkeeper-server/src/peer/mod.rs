@@ -7,6 +7,7 @@
 //! | who dials whom on the election port, one message per member | [`election_mesh`] |
 //! | a connection of the quorum port, and how the core sends | [`link`] |
 //! | its reader thread and its writer thread | [`link_threads`] |
+//! | how what the peer sends comes in | [`intake`] |
 //! | learners that connect, while it is not known who leads | [`learner_listener`] |
 //! | the dial to the leader | [`learner_dial`] |
 //! | a leader's snapshot on its way to the disk | [`snapshot_receiver`] |
@@ -19,6 +20,7 @@ pub mod address;
 pub mod election_link;
 pub mod election_mesh;
 pub mod history_reader;
+pub mod intake;
 pub mod learner_dial;
 pub mod learner_listener;
 pub mod link;

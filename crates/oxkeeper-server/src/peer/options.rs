@@ -91,6 +91,11 @@ impl PeerOptions {
     pub fn own(&self) -> &[MemberAddress] {
         &self.members[&self.me]
     }
+    /// Where we listen: the election port, or the quorum port.
+    pub fn own_places(&self, election: bool) -> Vec<Place> {
+        let port = |a: &MemberAddress| if election { a.election_port } else { a.quorum_port };
+        self.own().iter().map(|a| Place { host: a.host.clone(), port: port(a) }).collect()
+    }
     /// Whether it is in a list.
     pub fn is_member(&self, server: ServerId) -> bool {
         self.members.contains_key(&server) || self.proposed.contains_key(&server)
@@ -115,8 +120,7 @@ impl PeerOptions {
     /// What a greeting says of us: one address, unless several are allowed (EL002, EL003).
     pub fn own_texts(&self) -> Vec<String> {
         let count = if self.multi_address { self.own().len() } else { 1 };
-        let places = self.own().iter().take(count);
-        places.map(|a| Place { host: a.host.clone(), port: a.election_port }.to_string()).collect()
+        self.own_places(true).iter().take(count).map(ToString::to_string).collect()
     }
 }
 
@@ -127,7 +131,7 @@ fn addresses(ensemble: &Ensemble) -> BTreeMap<ServerId, Vec<MemberAddress>> {
 /// A transaction is a request and its header, so it is longer than the longest request (QP004).
 fn packet_bytes_max(config: &Config) -> usize {
     let requests = config.client.request_bytes_max as usize;
-    requests + (config.client.request_extra_bytes as usize).max(oxkeeper_types::limits::JUTE_EXTRA_BYTES_MIN)
+    requests + config.client.request_extra_bytes as usize
 }
 
 #[cfg(test)]

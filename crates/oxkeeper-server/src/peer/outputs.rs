@@ -54,8 +54,8 @@ impl Peers {
         }
     }
 
-    /// In order; what goes to one link goes out at once at the end.
-    pub fn carry_out(&mut self, outputs: &mut Vec<PeerOutput>) {
+    /// In order; what goes to one link goes out at once at the end, and to the `last` ones after all others.
+    pub fn carry_out(&mut self, outputs: &mut Vec<PeerOutput>, last: &[LinkId]) {
         for output in outputs.drain(..) {
             match output {
                 PeerOutput::Notify { to, notification } => {
@@ -88,9 +88,14 @@ impl Peers {
                     self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
                     self.enter(role);
                 }
+                PeerOutput::Disk { answers: true } => tracing::info!("the disk answers again: looking for a leader"),
+                PeerOutput::Disk { answers: false } => tracing::error!(
+                    "the disk of the transaction log has answered nothing for syncLimit ticks, so this server neither leads nor \
+                     follows until it does. Look after the disk; nothing that was acknowledged is lost"
+                ),
             }
         }
-        self.flush();
+        self.flush(last);
     }
 
     fn count(&self, packet: &Packet) {
@@ -104,9 +109,9 @@ impl Peers {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, last: &[LinkId]) {
         if !self.touched.is_empty() {
-            self.touched.sort_unstable();
+            self.touched.sort_unstable_by_key(|link| (last.contains(link), *link));
             self.touched.dedup();
             let links = lock(&self.shared.links);
             for link in self.touched.drain(..).filter_map(|link| links.get(&link)) {

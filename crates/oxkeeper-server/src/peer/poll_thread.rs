@@ -1,7 +1,8 @@
 //! The thread of both ports between servers: accepts on the election port and on the quorum port, and owns every election
 //! connection. It is asleep nearly always: elections are rare, and so are new learners.
 
-use super::election_mesh::{Mesh, listen_addresses};
+use super::address::{Place, listen_address};
+use super::election_mesh::Mesh;
 use super::learner_listener::Learners;
 use super::options::PeerOptions;
 use super::shared::{PeerShared, PollInbox};
@@ -9,6 +10,7 @@ use crate::listener::listen;
 use crate::lock::lock;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +35,15 @@ enum Port {
     Quorum,
 }
 
+impl Port {
+    fn name(self) -> &'static str {
+        match self {
+            Port::Election => "election",
+            Port::Quorum => "quorum",
+        }
+    }
+}
+
 /// The listeners of a server of an ensemble.
 pub struct Listeners {
     all: Vec<(Port, TcpListener)>,
@@ -42,37 +53,52 @@ impl Listeners {
     /// Binds both ports at all their addresses. A port that is taken is tried again, `electionPortBindRetry` times.
     pub fn bind(options: &PeerOptions) -> io::Result<Listeners> {
         let mut all = Vec::new();
-        for (port, places) in
-            [(Port::Election, options.election_places(options.me)), (Port::Quorum, options.quorum_places(options.me))]
-        {
-            for address in with_retries(options, || listen_addresses(&places, options.listen_on_all))? {
-                let listener = with_retries(options, || listen(address, BACKLOG)).map_err(|error| {
-                    let name = if port == Port::Election { "election" } else { "quorum" };
-                    io::Error::new(error.kind(), format!("cannot listen on the {name} port {address}: {error}"))
-                })?;
-                tracing::info!("{port:?} port: listening at {address}");
-                all.push((port, listener));
-            }
+        for port in [Port::Election, Port::Quorum] {
+            let listeners = bind_port(port, &options.own_places(port == Port::Election), options)?;
+            all.extend(listeners.into_iter().map(|listener| (port, listener)));
         }
         Ok(Listeners { all })
     }
 }
 
-/// Tries again until it works or the tries are used up.
-fn with_retries<T>(options: &PeerOptions, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+/// Listens at all these places, or where there are several at those that can be had: the others of a server with several addresses
+/// may be out of reach for the moment, or for good (reference `QuorumCnxManager.Listener`, `Leader.createServerSocket`).
+fn bind_port(port: Port, places: &[Place], options: &PeerOptions) -> io::Result<Vec<TcpListener>> {
+    let mut bound: BTreeMap<SocketAddr, TcpListener> = BTreeMap::new();
     let mut tries = 0;
     loop {
-        match work() {
-            Ok(done) => return Ok(done),
-            Err(error) => {
-                tries += 1;
-                if options.bind_retries_max.is_some_and(|max| tries >= max) {
-                    return Err(error);
+        let mut failed = Vec::new();
+        for place in places {
+            let address = match listen_address(place, options.listen_on_all) {
+                Ok(address) if bound.contains_key(&address) => continue,
+                Ok(address) => address,
+                Err(error) => {
+                    failed.push(error);
+                    continue;
                 }
-                tracing::warn!("{error}; trying again");
-                std::thread::sleep(BIND_PAUSE);
+            };
+            match listen(address, BACKLOG) {
+                Ok(listener) => {
+                    tracing::info!("{port:?} port: listening at {address}");
+                    bound.insert(address, listener);
+                }
+                Err(error) => failed.push(io::Error::new(
+                    error.kind(),
+                    format!("cannot listen on the {} port {address}: {error}", port.name()),
+                )),
             }
         }
+        tries += 1;
+        let may_pass = bound.is_empty() || failed.iter().any(|error| error.kind() == ErrorKind::AddrInUse);
+        if failed.is_empty() || !may_pass || options.bind_retries_max.is_some_and(|max| tries >= max) {
+            if bound.is_empty() {
+                return Err(failed.swap_remove(0));
+            }
+            failed.iter().for_each(|error| tracing::warn!("{error}; our other addresses have to do"));
+            return Ok(bound.into_values().collect());
+        }
+        failed.iter().for_each(|error| tracing::warn!("{error}; trying again"));
+        std::thread::sleep(BIND_PAUSE);
     }
 }
 

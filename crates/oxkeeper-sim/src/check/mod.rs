@@ -1,22 +1,26 @@
 //! Whether what happens may happen. The first rule that is broken ends the run.
 //!
 //! The measure of everything is one list: the transactions that servers which serve have applied, in order ([`Checks::commit`]),
-//! and the model that applies them too. Rules of the protocol are in `zab`, those of clients in `client` and `watch`, those of
+//! and the model that applies them too. Rules of the protocol are in `zab` and `line`, those of clients in `client` and `watch`, those of
 //! the end of a run in `last`.
 
+mod arrival;
 mod client;
 mod last;
+mod line;
 mod watch;
 mod zab;
 
+pub use line::Asked;
 pub use watch::{ClientWatches, Watching};
 
 use crate::model::Model;
+use crate::network::ConnKey;
 use crate::swarm::RunOptions;
 use bytes::Bytes;
 use oxkeeper_proto::txn::TxnEntry;
 use oxkeeper_types::{Epoch, SessionId, Zxid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 /// A rule that was broken.
@@ -56,6 +60,8 @@ pub struct Checks {
     pub committed: BTreeMap<Zxid, TxnEntry>,
     broadcast: BTreeMap<Zxid, Broadcast>,
     leaders: BTreeMap<Epoch, Leadership>,
+    /// By connection of the quorum port: what its learner's requests wait for, oldest first.
+    lines: BTreeMap<ConnKey, VecDeque<line::Awaited>>,
     /// First broadcasts of the step under way.
     fresh: Vec<Zxid>,
     /// What was not delivered yet of the history in a snapshot that a leader has sent, by the snapshot's zxid.
@@ -66,6 +72,8 @@ pub struct Checks {
     elected_at: Vec<Option<u64>>,
     /// The latest write that any client knows to be done.
     pub acked_max: Zxid,
+    /// By server: the latest transaction of which it was told, or has told others, that it is committed.
+    arrived: Vec<Zxid>,
     is_ensemble: bool,
     /// Until when, in simulated microseconds, a session may not be ended by a server: what its answers promise. `None`: its
     /// client has closed it.
@@ -84,8 +92,12 @@ pub struct Counts {
     pub trees_compared: u64,
     pub writes_acked: u64,
     pub reads_checked: u64,
+    /// Reads that came to a server of an ensemble behind the word of a commit.
+    pub reads_arrived: u64,
     pub syncs_checked: u64,
     pub events_checked: u64,
+    /// COMMITs, INFORMs and SYNCs that answered a learner's request.
+    pub learner_answers: u64,
     pub leaders: u64,
     pub expired: u64,
     /// Simulated milliseconds that servers were elected without ever leading, until they looked again.
@@ -103,11 +115,13 @@ impl Checks {
             committed: BTreeMap::new(),
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            lines: BTreeMap::new(),
             fresh: Vec::new(),
             sent: BTreeMap::new(),
             lives: vec![0; options.servers()],
             elected_at: vec![None; options.servers()],
             acked_max: Zxid::ZERO,
+            arrived: vec![Zxid::ZERO; options.servers()],
             is_ensemble: options.servers() > 1,
             alive: BTreeMap::new(),
             expiry_percent: if options.clock_faults { 80 } else { 100 },

@@ -12,16 +12,20 @@
 //! | GlobalPrimaryOrder | a transaction of an earlier epoch is delivered behind one of a later |
 //! | PrimaryIntegrity | a leader is established without everything that was delivered of earlier epochs |
 //! | ShouldNotBeTriggered | an assertion of the product fails (`lib`) |
+//! | SilentDisk | a server leads or follows though its disk has answered nothing for longer than `syncLimit` |
+//! | CommitWithQuorum | a leader has taken the acknowledgements of a quorum, and has not committed |
 //! | PersistBeforeSend | something leaves that promises what the disk has not confirmed |
 
 use super::{Broadcast, Checks, Leadership};
 use crate::host::Running;
+use crate::swarm::RunOptions;
 use bytes::Bytes;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_types::Zxid;
-use oxkeeper_zab::RoleChange;
+use oxkeeper_zab::quorum::Quorums;
+use oxkeeper_zab::{RoleChange, ZabReport};
 
 fn serves(mode: Mode) -> bool {
     matches!(mode, Mode::Standalone | Mode::Leader | Mode::Follower | Mode::Observer)
@@ -116,11 +120,28 @@ impl Checks {
         }
     }
 
+    /// A server has looked at its clock. Clocks differ by a tenth.
+    pub fn on_woken(&mut self, h: usize, running: &Running, options: &RunOptions) {
+        let limit_us = options.tick_ms * 1000 * u64::from(options.sync_limit);
+        let waited_us = self.now - running.job_since;
+        let takes_part = matches!(running.mode, Mode::Leader | Mode::Follower | Mode::Observer);
+        if takes_part && running.job.is_some() && waited_us > limit_us * 5 / 4 + options.tick_ms * 1000 {
+            let text = format!(
+                "server {} is {:?} and its disk has been silent for {} ms",
+                h + 1,
+                running.mode,
+                waited_us / 1000
+            );
+            self.fail("SilentDisk", text);
+        }
+    }
+
     /// What this packet promises must be on disk.
     pub fn on_send(&mut self, h: usize, running: &Running, packet: &Packet) {
         if let Packet::Snap { zxid } = packet {
             self.on_snapshot_sent(running, *zxid);
         }
+        self.on_told_committed(h, packet);
         let durable = running.durable;
         let broken = match packet {
             Packet::Ack { zxid } if zxid.counter() == 0 => durable.current < zxid.epoch(),
@@ -135,6 +156,26 @@ impl Checks {
         if broken {
             let text = format!("server {} sends {packet:?} with {durable:?} on disk", h + 1);
             self.fail("PersistBeforeSend", text);
+        }
+    }
+
+    /// An acknowledgement was taken: what a quorum has, of those that the leader counts, is committed.
+    pub fn on_ack(&mut self, h: usize, running: &Running, quorums: &Quorums) {
+        let Some(zab) = running.replica.report().zab.filter(ZabReport::is_established_leader) else { return };
+        let epoch = zab.epoch.unwrap_or_default();
+        let synced = zab.learners.iter().filter(|learner| learner.synced && !learner.observer);
+        let mut acked: Vec<_> = synced
+            .filter_map(|learner| Some((learner.server, *running.acks.get(&learner.link)?)))
+            .chain([(zab.me, running.durable.log)])
+            .filter(|(_, acked)| acked.epoch() == epoch && *acked > zab.last_committed)
+            .collect();
+        acked.sort_unstable_by_key(|(_, acked)| *acked);
+        let has =
+            |through| quorums.contains_where(|id| acked.iter().any(|(who, acked)| *who == id && *acked >= through));
+        if let Some((_, through)) = acked.iter().rev().find(|(_, through)| has(*through)) {
+            let text =
+                format!("a quorum has {through} on disk, and leader {} has committed {}", h + 1, zab.last_committed);
+            self.fail("CommitWithQuorum", text);
         }
     }
 

@@ -3,14 +3,19 @@
 //! Every fault ends: by itself after a while, or when the run is healed. What may not happen because Zab does not survive it:
 //! a voter that loses what it had synced (an empty data directory is for observers alone).
 
+mod peers;
+
+pub use peers::Widow;
+
 use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
-use crate::world::{Crash, Event, World};
+use crate::world::{Crash, Event, ServerEvent, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
+use oxkeeper_zab::LinkId;
 use std::io::ErrorKind;
 
 /// Whom a fault meets: somebody in particular, or whoever leads then.
@@ -95,6 +100,11 @@ pub enum Fault {
         times: u64,
         us: u64,
     },
+    /// Whatever is asked of the disk is answered when this ends.
+    DiskHangs {
+        target: Target,
+        us: u64,
+    },
     /// The nth call that changes something fails once.
     DiskFails {
         target: Target,
@@ -122,6 +132,14 @@ pub enum Fault {
     Wipe {
         server: usize,
     },
+    /// Somebody at the quorum port says that it is a member, and that it has promised this epoch.
+    Stranger {
+        target: Target,
+        epoch: i64,
+        member: usize,
+    },
+    /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
+    LeaderLeavesHalf,
     ClientMoves {
         client: usize,
     },
@@ -143,8 +161,20 @@ pub enum Undo {
     Stop(usize),
     ClockRate(usize),
     DiskSlow(usize),
+    DiskHangs(usize),
     DiskFull(usize),
     Client(usize),
+    /// Begins: the next step.
+    Widow(Widow),
+    /// A planted bug: it comes again.
+    Stranger {
+        epoch: i64,
+        member: usize,
+    },
+    StrangerGoes {
+        h: usize,
+        link: LinkId,
+    },
 }
 
 /// The faults of a run with their times.
@@ -153,8 +183,22 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     let span = options.duration_ms * 1000;
     let mut faults: Vec<(u64, Fault)> =
         (0..options.faults).map(|_| (r.between(span / 20, span * 19 / 20), draw(r, options))).collect();
+    faults.extend(hanging_disks(options));
     faults.sort_by_key(|(at, _)| *at);
+    faults.extend(peers::plan(options));
     faults
+}
+
+/// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults; and
+/// where clocks are even, so that those runs go on judging when sessions end ([`times_are_kept`]).
+fn hanging_disks(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "hanging disks");
+    let span = options.duration_ms * 1000;
+    if options.early || !options.disk_faults || options.clock_faults || options.faults == 0 || !r.chance(60) {
+        return Vec::new();
+    }
+    let hang = |r: &mut Random| Fault::DiskHangs { target: target(r, options), us: r.between(1_000_000, 15_000_000) };
+    (0..r.between(1, 3)).map(|_| (r.between(span / 20, span * 19 / 20), hang(r))).collect()
 }
 
 fn target(r: &mut Random, options: &RunOptions) -> Target {
@@ -220,14 +264,15 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         }
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
-        DiskSlow { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } => true,
+        DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
+        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
     }
 }
 
 /// Whether time passes for a server as for everybody in this run, but for slow and fast clocks.
 pub fn times_are_kept(options: &RunOptions) -> bool {
-    let late = |fault: &Fault| matches!(fault, Fault::Pause { .. } | Fault::Slow { .. } | Fault::DiskSlow { .. });
+    use Fault::{DiskHangs, DiskSlow, Pause, Slow};
+    let late = |fault: &Fault| matches!(fault, Pause { .. } | Slow { .. } | DiskSlow { .. } | DiskHangs { .. });
     !plan(options).iter().any(|(_, fault)| late(fault))
 }
 
@@ -301,6 +346,8 @@ impl World {
                 self.client_vanishes(client, politely);
                 self.after(us, Event::Undo(Undo::Client(client)));
             }
+            Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
+            Fault::LeaderLeavesHalf => self.leader_leaves_half(),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
         }
@@ -339,6 +386,11 @@ impl World {
                 let h = self.find(target);
                 self.hosts[h].disk_slowness = times;
                 self.after(us, Event::Undo(Undo::DiskSlow(h)));
+            }
+            Fault::DiskHangs { target, us } => {
+                let h = self.find(target);
+                self.hosts[h].disk_hangs = true;
+                self.after(us, Event::Undo(Undo::DiskHangs(h)));
             }
             Fault::DiskFails { target, nth } => {
                 let h = self.find(target);
@@ -410,11 +462,21 @@ impl World {
             Undo::Address(_) => {}
             Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
             Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
+            Undo::DiskHangs(h) => {
+                let host = &mut self.hosts[h];
+                host.disk_hangs = false;
+                if std::mem::take(&mut host.disk_held) {
+                    self.server_after(0, h, ServerEvent::DiskDone);
+                }
+            }
             Undo::DiskFull(h) => {
                 self.hosts[h].disk.heal();
                 self.hosts[h].disk_full = false;
             }
             Undo::Client(c) => self.client_returns(c),
+            Undo::Widow(step) => self.widow_step(step),
+            Undo::Stranger { epoch, member } => self.stranger_comes(Target::Leader, epoch, member),
+            Undo::StrangerGoes { h, link } => self.stranger_goes(h, link),
         }
     }
 
@@ -422,10 +484,14 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace.note(self.now, Who::World, "heal", &[], String::new);
         self.healed = true;
+        // A learner that waits in its grave for a leader; a disk that has died stays dead.
+        let dead = if self.widow.take().is_none() && self.died { self.hosts.iter().position(|h| h.dead) } else { None };
+        (0..self.hosts.len()).filter(|h| Some(*h) != dead).for_each(|h| self.raise(h));
         self.net.heal(self.now);
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));
             self.undo(Undo::DiskSlow(h));
+            self.undo(Undo::DiskHangs(h));
             self.undo(Undo::DiskFull(h));
             self.undo(Undo::Address(h));
             self.hosts[h].armed = None;

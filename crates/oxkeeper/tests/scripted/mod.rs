@@ -27,6 +27,7 @@ pub struct Link {
 impl Link {
     fn of(socket: TcpStream) -> Link {
         socket.set_nonblocking(false).unwrap();
+        socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_write_timeout(Some(PATIENCE)).unwrap();
         Link { socket, buffer: BytesMut::new() }

@@ -3,6 +3,7 @@ package oxkeeper;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -21,11 +22,12 @@ public class ProcessFactory extends ServerCnxnFactory {
     private Process process;
 
     @Override
-    public void configure(InetSocketAddress address, int connectionsMax, int backlog, boolean secure) {
+    public void configure(InetSocketAddress address, int connectionsMax, int backlog, boolean secure) throws IOException {
         if (secure) {
             throw new UnsupportedOperationException("TLS is not there yet");
         }
-        this.address = address;
+        // The test asks for the port before the process could say which one it got.
+        this.address = address.getPort() > 0 ? address : new InetSocketAddress(address.getAddress(), freePort());
         this.perHost = connectionsMax;
         this.backlog = backlog;
     }
@@ -48,7 +50,7 @@ public class ProcessFactory extends ServerCnxnFactory {
         if (backlog > 0) {
             lines.add("clientPortListenBacklog=" + backlog);
         }
-        process = Servers.start(dataDir, lines);
+        process = Servers.start(lines);
     }
 
     @Override
@@ -122,6 +124,12 @@ public class ProcessFactory extends ServerCnxnFactory {
     @Override
     public Iterable<Map<String, Object>> getAllConnectionInfo(boolean brief) {
         throw inJvm("its connections");
+    }
+
+    private static int freePort() throws IOException {
+        try (ServerSocket socket = new ServerSocket(0)) {
+            return socket.getLocalPort();
+        }
     }
 
     private static RuntimeException inJvm(String what) {

@@ -16,6 +16,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.apache.zookeeper.server.ZooKeeperServer;
 
 /**
  * Starts and ends the processes that stand in place of the servers that ZooKeeper's tests would start in their own JVM.
@@ -40,8 +42,11 @@ public final class Servers {
         for (String word : System.getProperty("oxkeeper.server").split(" ")) {
             command.add(word.replace("{conf}", conf.getAbsolutePath()));
         }
+        // The variable is split at blanks: a value with one in it goes on the command line.
+        Map<Boolean, List<String>> flags = flags();
+        command.addAll(flags.get(true));
         ProcessBuilder builder = new ProcessBuilder(command);
-        builder.environment().put("SERVER_JVMFLAGS", flags());
+        builder.environment().put("SERVER_JVMFLAGS", String.join(" ", flags.get(false)));
         builder.redirectErrorStream(true);
         builder.redirectOutput(File.createTempFile("server-", ".log", new File(System.getProperty("oxkeeper.logs"))));
         Process process = builder.start();
@@ -49,8 +54,8 @@ public final class Servers {
         return process;
     }
 
-    /** Starts a server on the given lines, which are written beside its data. */
-    public static Process start(File dataDir, List<String> lines) throws IOException {
+    /** Starts a server on the given lines. */
+    public static Process start(List<String> lines) throws IOException {
         Path conf = Files.createTempFile(Path.of(System.getProperty("oxkeeper.logs")), "zoo-", ".cfg");
         Files.write(conf, lines);
         return start(conf.toFile());
@@ -90,19 +95,23 @@ public final class Servers {
         }
     }
 
-    private static String flags() {
-        return System.getProperties().entrySet().stream()
-            .filter(Servers::isForServer)
-            .map(entry -> "-D" + entry.getKey() + "=" + entry.getValue())
-            .collect(Collectors.joining(" "));
+    /** The flags of the server, by whether there is a blank in them. */
+    private static Map<Boolean, List<String>> flags() {
+        // A switch that tests turn in the class itself.
+        String eager = "-D" + ZooKeeperServer.ENABLE_EAGER_ACL_CHECK + "=" + ZooKeeperServer.isEnableEagerACLCheck();
+        Stream<String> properties = System.getProperties().entrySet().stream()
+            .filter(entry -> isForServer(entry.getKey().toString()))
+            .map(entry -> "-D" + entry.getKey() + "=" + entry.getValue());
+        return Stream.concat(Stream.of(eager), properties)
+            .collect(Collectors.partitioningBy(flag -> flag.chars().anyMatch(Character::isWhitespace)));
     }
 
-    private static boolean isForServer(Map.Entry<Object, Object> entry) {
-        String key = entry.getKey().toString();
-        String value = entry.getValue().toString();
+    private static boolean isForServer(String key) {
         boolean theirs = key.startsWith("zookeeper.") || key.startsWith("znode.") || key.startsWith("jute.")
             || key.startsWith("readonlymode.") || key.startsWith("leader.") || key.startsWith("follower.")
             || key.equals("java.security.auth.login.config");
-        return theirs && !key.equals("zookeeper.serverCnxnFactory") && value.chars().noneMatch(Character::isWhitespace);
+        boolean ofTheJvm = key.equals("zookeeper.serverCnxnFactory") || key.equals("zookeeper.log.level")
+            || key.equals("zookeeper.junit.threadid") || key.equals(ZooKeeperServer.ENABLE_EAGER_ACL_CHECK);
+        return theirs && !ofTheJvm;
     }
 }

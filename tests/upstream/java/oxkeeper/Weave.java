@@ -1,6 +1,7 @@
 package oxkeeper;
 
 import static net.bytebuddy.matcher.ElementMatchers.named;
+import static net.bytebuddy.matcher.ElementMatchers.takesArguments;
 import static net.bytebuddy.matcher.ElementMatchers.takesNoArguments;
 
 import java.io.File;
@@ -11,6 +12,7 @@ import net.bytebuddy.dynamic.DynamicType;
 import net.bytebuddy.dynamic.scaffold.TypeValidation;
 import net.bytebuddy.pool.TypePool;
 import org.apache.zookeeper.server.ServerCnxnFactory;
+import org.apache.zookeeper.server.ZooKeeperServer;
 import org.apache.zookeeper.server.quorum.Members;
 import org.apache.zookeeper.server.quorum.QuorumPeer;
 import org.apache.zookeeper.server.quorum.QuorumPeer.ServerState;
@@ -33,6 +35,12 @@ public final class Weave {
             .visit(Advice.to(Run.class, classes).on(named("run").and(takesNoArguments())))
             .visit(Advice.to(Shutdown.class, classes).on(named("shutdown").and(takesNoArguments())))
             .visit(Advice.to(State.class, classes).on(named("getPeerState")))
+            .visit(Advice.to(Active.class, classes).on(named("getActiveServer")))
+            .visit(Advice.to(LastZxid.class, classes).on(named("getLastLoggedZxid")))
+            .make()
+            .saveIn(new File(args[0]));
+        redefine("org.apache.zookeeper.test.ClientBase", classes)
+            .visit(Advice.to(Roles.class, classes).on(named("waitForServerUp").and(takesArguments(4))))
             .make()
             .saveIn(new File(args[0]));
         redefine("org.apache.zookeeper.server.ServerCnxnFactory", classes)
@@ -86,6 +94,37 @@ public final class Weave {
         static boolean enter(@Advice.This QuorumPeer peer) {
             Members.shutdown(peer);
             return true;
+        }
+    }
+
+    static final class LastZxid {
+        @Advice.OnMethodEnter(skipOn = Advice.OnNonDefaultValue.class)
+        static boolean enter() {
+            return true;
+        }
+
+        @Advice.OnMethodExit
+        static void exit(@Advice.This QuorumPeer peer, @Advice.Return(readOnly = false) long zxid) {
+            zxid = Members.lastZxid(peer);
+        }
+    }
+
+    static final class Active {
+        @Advice.OnMethodEnter(skipOn = Advice.OnNonDefaultValue.class)
+        static boolean enter() {
+            return true;
+        }
+
+        @Advice.OnMethodExit
+        static void exit(@Advice.This QuorumPeer peer, @Advice.Return(readOnly = false) ZooKeeperServer server) {
+            server = Members.server(peer);
+        }
+    }
+
+    static final class Roles {
+        @Advice.OnMethodExit
+        static void exit() {
+            Members.learnRoles();
         }
     }
 

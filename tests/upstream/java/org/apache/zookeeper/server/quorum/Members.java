@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
+import org.apache.zookeeper.server.ZooKeeperServer;
 import org.apache.zookeeper.server.quorum.QuorumPeer.LearnerType;
 import org.apache.zookeeper.server.quorum.QuorumPeer.ServerState;
 import oxkeeper.Servers;
@@ -89,17 +90,41 @@ public final class Members {
                 lines.add(line);
             }
         }
-        return Servers.start(dataDir, lines);
+        return Servers.start(lines);
+    }
+
+    /** Who waits until a server is up finds its role in the fields, too. */
+    public static void learnRoles() {
+        RUNNING.keySet().forEach(Members::learnRole);
+    }
+
+    /** The zxid that `srvr` tells, which is that of the last transaction applied. */
+    public static long lastZxid(QuorumPeer peer) {
+        for (String line : Servers.ask(peer.getClientAddress(), "srvr").split("\n")) {
+            if (line.startsWith("Zxid: 0x")) {
+                return Long.parseUnsignedLong(line.substring("Zxid: 0x".length()).trim(), 16);
+            }
+        }
+        return -1;
+    }
+
+    /** A server that is never started, with nothing in process, for a peer whose process stands for it; else null. */
+    public static ZooKeeperServer server(QuorumPeer peer) {
+        return RUNNING.containsKey(peer) ? new ZooKeeperServer() : null;
     }
 
     /** Tests look at the fields `leader`, `follower` and `observer` themselves: an object that can do nothing stands there. */
+    private static void learnRole(QuorumPeer peer) {
+        ServerState state = state(peer);
+        peer.leader = state == ServerState.LEADING ? blank(Leader.class, peer.leader) : null;
+        peer.follower = state == ServerState.FOLLOWING ? blank(Follower.class, peer.follower) : null;
+        peer.observer = state == ServerState.OBSERVING ? blank(Observer.class, peer.observer) : null;
+    }
+
     private static void watch(QuorumPeer peer) {
         Process process = RUNNING.get(peer);
         while (process != null && process.isAlive() && RUNNING.get(peer) == process) {
-            ServerState state = state(peer);
-            peer.leader = state == ServerState.LEADING ? blank(Leader.class, peer.leader) : null;
-            peer.follower = state == ServerState.FOLLOWING ? blank(Follower.class, peer.follower) : null;
-            peer.observer = state == ServerState.OBSERVING ? blank(Observer.class, peer.observer) : null;
+            learnRole(peer);
             try {
                 Thread.sleep(100);
             } catch (InterruptedException e) {
