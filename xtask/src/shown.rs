@@ -77,12 +77,14 @@ fn is_stage(file: &str, text: &str, name: &str) -> bool {
     })
 }
 
-/// The names of a suite's checks: the sections of a transcript, and what stands first in a table of checks or a call of `check`.
+/// The names of a suite's checks: the classes of ZooKeeper's tests that run, the sections of a transcript, and what stands first in a table of checks or a call of `check`.
 fn checks(text: &str) -> BTreeSet<&str> {
     let openings = ["@check(\"", "check(\"", "checks.put(\"", "{\"", "(\""];
     let mut names = BTreeSet::new();
     for line in text.lines().map(str::trim) {
-        if line.starts_with("= ") {
+        if let Some(class) = line.strip_prefix("quick ").or(line.strip_prefix("long ")) {
+            names.insert(class);
+        } else if line.starts_with("= ") {
             names.insert(line);
         } else if let Some((_, rest)) = line.split_once("f\"{label}: ") {
             names.extend(rest.split('"').next());

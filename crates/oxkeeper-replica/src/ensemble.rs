@@ -179,14 +179,14 @@ impl Replica {
             Output::Proposed { zxid, txn } => self.on_proposed(zxid, &txn, out),
             Output::Commit { through } => {
                 self.flight.asked_by(through).for_each(|link| out.hears_last(link));
-                self.flight.commit_through(through);
+                self.flight.release(through);
                 self.send_syncs(through, out);
             }
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
             Output::LeadershipConfirmed { number } => {
                 self.flight.confirm(number);
-                self.send_syncs(self.flight.committed(), out);
+                self.send_syncs(self.flight.released(), out);
             }
             Output::Role(role) => self.enter(state, now, role, out),
         }

@@ -108,9 +108,7 @@ impl Replica {
             Input::Submit(request) => self.on_submit(state, now, request, out),
             Input::Touched(sessions) => sessions.into_iter().for_each(|s| self.touch(s, now)),
             Input::Disconnected { conn } => self.on_disconnected(conn),
-            Input::Persisted(Persisted::Log { through }) if self.ensemble.is_none() => {
-                self.flight.commit_through(through)
-            }
+            Input::Persisted(Persisted::Log { through }) if self.ensemble.is_none() => self.flight.release(through),
             Input::Persisted(done) => self.on_zab(state, now, oxkeeper_zab::Input::Persisted(done), out),
             Input::Peer(input) => self.on_peer(state, now, input, out),
             Input::StateReplaced { tree } => self.on_state_replaced(tree),

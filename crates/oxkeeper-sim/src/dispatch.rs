@@ -5,9 +5,10 @@ use crate::check::Asked;
 use crate::host::{Running, Work};
 use crate::museum::Bug;
 use crate::network::Message;
+use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
-use crate::world::{Crash, World};
+use crate::world::{Crash, ServerEvent, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
@@ -292,6 +293,18 @@ impl World {
     }
 
     fn send_packet(&mut self, h: usize, link: LinkId, packet: Packet) {
+        let old = self.hosts[h].running.as_mut().and_then(|running| running.old_learner.as_mut());
+        let sent = match old.filter(|(of, _)| *of == link) {
+            Some((_, old)) => old.sends(packet),
+            None => Sent::All(vec![packet]),
+        };
+        match sent {
+            Sent::All(packets) => packets.into_iter().for_each(|packet| self.send_packet_now(h, link, packet)),
+            Sent::UpToDateNow => self.server_after(1, h, ServerEvent::OldUpToDate { link }),
+        }
+    }
+
+    fn send_packet_now(&mut self, h: usize, link: LinkId, packet: Packet) {
         let Some(packet) = self.spoiled(packet) else { return };
         if let Some(running) = &self.hosts[h].running {
             self.check.on_send(h, running, &packet);

@@ -4,12 +4,14 @@
 use crate::host::{ElectionPeer, LeaderDial, Received, Running, load_image};
 use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Node};
+use crate::old_learner::OldLearner;
 use crate::port::{Port, Taken};
 use crate::world::{ServerEvent, World};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
-use oxkeeper_types::{ConnId, ServerId};
-use oxkeeper_zab::{Input as ZabInput, LinkId};
+use oxkeeper_types::{ConnId, ServerId, Zxid};
+use oxkeeper_zab::quorum::Quorums;
+use oxkeeper_zab::{Input as ZabInput, LinkId, ZabReport};
 
 /// Microseconds a dial to a silent machine takes to fail.
 const DIAL_TIMEOUT_US: u64 = 2_000_000;
@@ -59,6 +61,8 @@ impl World {
                 let names = [self.name(), self.name()];
                 let key = self.net.open(Kind::Quorum, [h, to], names);
                 let [mine, theirs] = names.map(LinkId);
+                let old = self.options.old_learners && !self.options.early;
+                self.running(h).old_learner = old.then(|| (mine, OldLearner::default()));
                 self.running(h).links.insert(mine, (key, 0));
                 self.running(to).links.insert(theirs, (key, 1));
                 self.event_now(to, Input::Peer(ZabInput::LearnerConnected { link: theirs }));
@@ -135,6 +139,13 @@ impl World {
                     Packet::LeaderInfo { epoch, .. } => self.running(h).offered = Some(*epoch),
                     _ => {}
                 }
+                let old = self.running(h).old_learner.as_mut().filter(|(of, _)| *of == link);
+                if old.is_some_and(|(_, old)| !old.hears(&packet)) {
+                    return;
+                }
+                if let Packet::Ack { zxid } = packet {
+                    return self.on_ack(h, link, zxid);
+                }
                 ZabInput::Packet { link, packet }
             }
             Message::Image(bytes) => return self.receive_image(h, link, bytes),
@@ -148,6 +159,24 @@ impl World {
             Message::Notification(_) => unreachable!("notifications go over the election port"),
         };
         self.input(h, Input::Peer(input));
+    }
+
+    /// An acknowledgement arrives: what a quorum has said it has is committed in the same step.
+    fn on_ack(&mut self, h: usize, link: LinkId, zxid: Zxid) {
+        let forgets = self.options.planted == Some(Bug::EarlyAckForgotten) && zxid.counter() > 0;
+        let early = |zab: ZabReport| zab.learners.iter().any(|learner| learner.link == link && !learner.synced);
+        let forgotten = forgets && self.running(h).replica.report().zab.is_some_and(early);
+        if zxid.counter() > 0 {
+            let acked = self.running(h).acks.entry(link).or_insert(zxid);
+            *acked = zxid.max(*acked);
+        }
+        if !forgotten {
+            self.input(h, Input::Peer(ZabInput::Packet { link, packet: Packet::Ack { zxid } }));
+        }
+        if let Some(running) = &self.hosts[h].running {
+            let quorums = Quorums::of(&self.ensemble);
+            self.check.on_ack(h, running, &quorums);
+        }
     }
 
     /// The stream behind a SNAP has come to its end; the replica says when it takes the place of what there is.

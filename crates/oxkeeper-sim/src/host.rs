@@ -5,6 +5,7 @@
 
 use crate::museum::Bug;
 use crate::network::{ConnKey, Message, Side};
+use crate::old_learner::OldLearner;
 use crate::port::Port;
 use crate::random::Random;
 use crate::swarm::RunOptions;
@@ -108,6 +109,10 @@ pub struct Host {
     pub silent: Vec<(ConnKey, Side)>,
     /// Nobody can dial it.
     pub misaddressed: bool,
+    /// It does not start.
+    pub dead: bool,
+    /// Its log cannot be read for learners: what they would need was purged.
+    pub purged: bool,
 }
 
 /// What waits for the disk, in order.
@@ -192,6 +197,10 @@ pub struct Running {
     /// Connections that may be able to go on with their requests.
     pub to_pump: Vec<ConnId>,
     pub links: BTreeMap<LinkId, (ConnKey, Side)>,
+    /// The link to a leader, of a learner as release 3.8 has it.
+    pub old_learner: Option<(LinkId, OldLearner)>,
+    /// ACKs that came over each link of a leader, whatever became of them.
+    pub acks: BTreeMap<LinkId, Zxid>,
     /// What the link with the leader has brought, and its reader has not read.
     pub unread: VecDeque<(LinkId, Message)>,
     /// The zxid of a SNAP whose stream comes next, by link.
@@ -225,6 +234,8 @@ impl Running {
     /// The link is gone: its place, and what came over it and is not in force.
     pub fn forget_link(&mut self, link: LinkId) -> Option<(ConnKey, Side)> {
         self.snaps.remove(&link);
+        self.acks.remove(&link);
+        self.old_learner.take_if(|(of, _)| *of == link);
         self.received.take_if(|received| received.link == link);
         self.links.remove(&link)
     }
@@ -249,6 +260,8 @@ impl Host {
             disk_full: false,
             silent: Vec::new(),
             misaddressed: false,
+            dead: false,
+            purged: false,
         };
         host.replace_disk(FaultDisk::new());
         host
@@ -272,6 +285,9 @@ impl Host {
             && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
+        }
+        if options.planted == Some(Bug::UsedUpEpochRefused) {
+            self.refuse_used_up_epochs(options)?;
         }
         if options.planted == Some(Bug::EmptyLogRefused) {
             self.refuse_empty_logs()?;
@@ -340,6 +356,8 @@ impl Host {
             ports: BTreeMap::new(),
             to_pump: Vec::new(),
             links: BTreeMap::new(),
+            old_learner: None,
+            acks: BTreeMap::new(),
             unread: VecDeque::new(),
             snaps: BTreeMap::new(),
             received: None,
@@ -354,6 +372,17 @@ impl Host {
             wake_at: u64::MAX,
             apply_scheduled: false,
         });
+        Ok(())
+    }
+
+    /// A planted bug: the end of the counter and what comes behind it make a gap.
+    fn refuse_used_up_epochs(&self, options: &RunOptions) -> StorageResult<()> {
+        let log = log_from(&self.disk, &self.dirs, Zxid::ZERO).unwrap_or_default();
+        let used_up = |zxid: Zxid| Some(zxid.counter()) == options.counter_max();
+        if log.windows(2).any(|pair| used_up(pair[0].0) && pair[1].0.epoch() > pair[0].0.epoch()) {
+            let source = std::io::Error::from(std::io::ErrorKind::InvalidData);
+            return Err(StorageError::Io { action: "read past an epoch in", path: self.dirs.logs.clone(), source });
+        }
         Ok(())
     }
 
@@ -448,6 +477,9 @@ impl Host {
 
     /// The transactions behind `after`, for a learner; `None` where the log cannot tell.
     pub fn read_history(&self, options: &RunOptions, after: Zxid) -> Option<Vec<(Zxid, Bytes)>> {
+        if self.purged {
+            return None;
+        }
         let log = log_from(&self.disk, &self.dirs, after).ok()?;
         let first = log.first()?.0;
         let begins = after == Zxid::ZERO && first == Zxid::new(Epoch(1), 1);
@@ -537,6 +569,7 @@ fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOp
         init_limit: options.init_limit,
         sync_limit: options.sync_limit,
         commit_log_count: options.commit_log_count,
+        counter_max: options.counter_max().unwrap_or(0xffff_fffe),
         seed: options.seed ^ id.0 as u64,
         ..ZabOptions::new(id, ensemble.clone())
     }

@@ -12,6 +12,7 @@ pub mod host;
 pub mod model;
 pub mod museum;
 pub mod network;
+pub mod old_learner;
 pub mod points;
 mod port;
 pub mod random;

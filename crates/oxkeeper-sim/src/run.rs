@@ -90,6 +90,8 @@ impl World {
 
     /// Clients fall silent, half of them for good; then everything must agree.
     fn quiet(&mut self) {
+        // A disk that had died is there again, with what it had.
+        (0..self.hosts.len()).for_each(|h| self.raise(h));
         for c in 0..self.clients.len() {
             self.clients[c].retired = true;
             if c % 2 == 1 {

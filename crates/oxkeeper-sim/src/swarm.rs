@@ -38,6 +38,10 @@ pub struct RunOptions {
     pub disk_faults: bool,
     pub network_faults: bool,
     pub crashes: bool,
+    /// Learners acknowledge as release 3.8 of the reference does.
+    pub old_learners: bool,
+    /// An epoch is used up after so many transactions, as it really is after four billions.
+    pub counter_max: Option<u32>,
     /// Learners are late in reading what their leader's link has brought.
     pub late_readers: bool,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
@@ -48,6 +52,7 @@ pub struct RunOptions {
 
 impl RunOptions {
     pub fn of_seed(seed: u64) -> RunOptions {
+        let later = &mut Random::new(seed, "later options");
         let r = &mut Random::new(seed, "options");
         let voters = *r.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
         let quiet = r.chance(5);
@@ -76,10 +81,17 @@ impl RunOptions {
             disk_faults: r.chance(50),
             network_faults: r.chance(80),
             crashes: r.chance(85),
+            old_learners: later.chance(30),
+            counter_max: later.chance(15).then(|| later.between(20, 400) as u32),
             late_readers: r.chance(25),
             early: false,
             planted: None,
         }
+    }
+
+    /// The last counter of an epoch, where epochs are shorter than they really are.
+    pub fn counter_max(&self) -> Option<u32> {
+        self.counter_max.filter(|_| !self.early && self.servers() > 1)
     }
 
     pub fn servers(&self) -> usize {
@@ -159,6 +171,12 @@ impl fmt::Display for RunOptions {
             if on {
                 write!(f, " +{name}")?;
             }
+        }
+        if self.old_learners && !self.early {
+            write!(f, " +old learners")?;
+        }
+        if let Some(last) = self.counter_max() {
+            write!(f, " epochs of {last}")?;
         }
         if let Some(bug) = self.planted {
             write!(f, " planted {}", bug.name())?;

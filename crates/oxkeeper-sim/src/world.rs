@@ -10,6 +10,7 @@ use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::{Transcript, Who};
 use crate::workload::Client;
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
@@ -53,6 +54,10 @@ pub enum ServerEvent {
     /// The reader of the link with the leader has its turn.
     ReadLink,
     ImageSent(ImageId),
+    /// A learner as release 3.8 has it logs what is outstanding before the leader says UPTODATE.
+    OldUpToDate {
+        link: LinkId,
+    },
     LeaderDialled {
         number: u64,
     },
@@ -129,6 +134,10 @@ pub struct World {
     pub(crate) next_name: u64,
     /// Faults are over: nothing may fail from here on.
     pub healed: bool,
+    /// A learner whose leader dies with the next image that it installs.
+    pub(crate) widow: Option<(usize, usize)>,
+    /// That has happened.
+    pub(crate) died: bool,
     /// How often each point of a server's work was passed, by the address of its name, which is quick to compare.
     pub points: BTreeMap<usize, (&'static str, u64)>,
 }
@@ -157,6 +166,8 @@ impl World {
             steps_here: 0,
             next_name: 1,
             healed: false,
+            widow: None,
+            died: false,
             points: BTreeMap::new(),
             options,
         };
@@ -269,6 +280,12 @@ impl World {
             ServerEvent::Wake => self.on_wake(h),
             ServerEvent::Apply => self.apply(h),
             ServerEvent::DiskDone => self.on_disk_done(h),
+            ServerEvent::OldUpToDate { link } => {
+                if self.running(h).links.contains_key(&link) {
+                    let packet = Packet::UpToDate { zxid: Zxid::NONE };
+                    self.input(h, Input::Peer(ZabInput::Packet { link, packet }));
+                }
+            }
             ServerEvent::Lie(done) => self.input(h, Input::Persisted(done)),
             ServerEvent::SnapshotWritten => {
                 let zxid = self.hosts[h].write_snapshot(self.options.planted);
@@ -308,7 +325,7 @@ impl World {
     pub(crate) fn start(&mut self, h: usize) {
         let host = &mut self.hosts[h];
         host.start_scheduled = false;
-        if host.running.is_some() {
+        if host.running.is_some() || host.dead {
             return;
         }
         host.life += 1;
@@ -473,6 +490,9 @@ impl World {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
             Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
+        if matches!(job, Job::Install(_)) {
+            self.widow(h);
+        }
         if self.point(h, before) {
             return;
         }

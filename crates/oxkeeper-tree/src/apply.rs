@@ -274,8 +274,12 @@ impl Tree {
 
     /// Puts the ensemble's configuration into its node, outside of any transaction: its data version shows -1, its mzxid the version
     /// of the configuration (reference `ZKDatabase.initConfigInZKDatabase`). A node that is missing, as in trees from before 3.5, is
-    /// made.
+    /// made. In a tree without `/zookeeper` there is no place for it: no client can delete that, but a leader's transaction can, and a
+    /// snapshot may be without it.
     pub fn write_config(&mut self, text: &str, version: Zxid, wall: Millis) {
+        if self.lookup(path::SYSTEM).is_none() {
+            return;
+        }
         if self.lookup(path::CONFIG).is_none() {
             self.insert_config_node();
         }

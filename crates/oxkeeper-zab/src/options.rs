@@ -28,6 +28,8 @@ pub struct ZabOptions {
     pub epoch_wait_max: Option<Millis>,
     /// `zookeeper.commitLogCount`: committed transactions kept in memory for DIFF.
     pub commit_log_count: usize,
+    /// The last counter of an epoch: behind it a new epoch begins, as in the reference. Only tests have shorter epochs.
+    pub counter_max: u32,
     /// `zookeeper.forceSnapshotSync`
     pub force_snapshot_sync: bool,
     /// `zookeeper.snapshotSizeFactor` < 0 switches synchronisation from the log on disk off.
@@ -59,6 +61,7 @@ impl ZabOptions {
             finalize_wait: Millis(200),
             epoch_wait_max: None,
             commit_log_count: 500,
+            counter_max: 0xffff_fffe,
             force_snapshot_sync: false,
             sync_from_disk: true,
             snapshot_syncs_max: 10,

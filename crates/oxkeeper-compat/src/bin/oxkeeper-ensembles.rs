@@ -5,7 +5,7 @@ use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
 use oxkeeper_compat::ensemble::pipelined::Pipelined;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, failover, followers, members, rolling};
+use oxkeeper_compat::ensemble::{Ensemble, Layout, elsewhere, failover, followers, members, rolling};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -37,6 +37,11 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --nodes N         in the tree (300000)
                --seconds N       of each, but for the coming back (5)
                --kinds K,..      one after the other (ours,java:3.9.5)
+  elsewhere  reads on one server, each right behind a write on another: how many miss it. Fails where the first kind misses more
+             than one behind it in the same run
+               --tries N         from each server to each other (300)
+               --busy N,..       threads beside it that use the processors, one run each (0,2)
+               --kinds K,..      (ours,java:3.9.5)
   with       starts an ensemble, runs the command behind --, and ends the ensemble; the command's exit code
                --members K,..    (ours,ours,ours) with K: ours, java:VERSION, or either followed by /observer
                --ports P,..      client ports; free ones without it
@@ -241,6 +246,28 @@ fn run_followers(args: &Args) -> Result<ExitCode, String> {
     Ok(report.code())
 }
 
+fn run_elsewhere(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    let tries = args.number("tries", 300)? as usize;
+    for text in args.list("busy", "0,2") {
+        let busy: usize = text.parse().map_err(|_| format!("--busy {text}: expected a number"))?;
+        let mut first = None;
+        for text in args.list("kinds", "ours,java:3.9.5") {
+            let (kind, started) = (kind(args, &text), Instant::now());
+            let result = elsewhere::measure(&kind, tries, busy).map_err(|e| e.to_string()).and_then(|misses| {
+                let first = first.get_or_insert_with(|| misses.clone());
+                if first.is_more_than(&misses) {
+                    Err(format!("{misses}; the first kind: {first}"))
+                } else {
+                    Ok(misses.to_string())
+                }
+            });
+            report.line(&format!("elsewhere of {}, {busy} busy threads", kind.short()), started, result);
+        }
+    }
+    Ok(report.code())
+}
+
 fn layout(args: &Args, members: &str) -> Result<Layout, String> {
     let mut kinds = Vec::new();
     for text in args.list("members", members) {
@@ -290,6 +317,7 @@ fn main() -> ExitCode {
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),
         "failover" => Args::parse(words, &["nodes", "kills", "kinds"]).and_then(|args| run_failover(&args)),
         "followers" => Args::parse(words, &["nodes", "seconds", "kinds"]).and_then(|args| run_followers(&args)),
+        "elsewhere" => Args::parse(words, &["tries", "busy", "kinds"]).and_then(|args| run_elsewhere(&args)),
         "with" => Args::parse(words, &["members", "ports", "reaper"]).and_then(|args| run_with(&args)),
         "--help" | "-h" => {
             println!("{USAGE}");

@@ -1,10 +1,11 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`pipelined`], [`rolling`], [`members`], [`faults`], [`failover`] and [`followers`] are what is
-//! tried on them.
+//! them and tells who leads. [`mixed`], [`pipelined`], [`rolling`], [`members`], [`faults`], [`failover`], [`followers`] and
+//! [`elsewhere`] are what is tried on them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
 pub mod clients;
+pub mod elsewhere;
 pub mod failover;
 pub mod faults;
 pub mod followers;

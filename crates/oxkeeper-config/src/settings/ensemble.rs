@@ -234,14 +234,15 @@ fn check_voters(r: &mut Reader, members: &Ensemble, standalone_enabled: bool, so
     Ok(voters)
 }
 
-/// `myid` in the data directory; its first line counts.
+/// `myid` in the data directory; its first line counts. Any number will do for a server on its own, as in the reference; among
+/// others it must be one of the list.
 fn read_my_id(data_dir: &Path, read_file: &mut ReadFile) -> Result<Option<ServerId>> {
     let path = data_dir.join("myid");
     let Some(text) = read(&path, read_file, "it holds the number of this server")? else { return Ok(None) };
     let line = text.lines().next().unwrap_or_default().trim();
     match line.parse::<i64>() {
-        Ok(id) if id >= 0 => Ok(Some(ServerId(id))),
-        _ => Err(ConfigError::Value {
+        Ok(id) => Ok(Some(ServerId(id))),
+        Err(_) => Err(ConfigError::Value {
             at: At { source: path.display().to_string(), line: Some(1) },
             key: "myid".to_string(),
             value: line.to_string(),

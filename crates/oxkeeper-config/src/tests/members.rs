@@ -85,6 +85,16 @@ fn limits_and_myid_are_required_in_an_ensemble() {
 }
 
 #[test]
+fn a_server_on_its_own_takes_any_number_as_its_id() {
+    assert!(load_with(&base(""), &[("/data/myid", "-1")]).unwrap().ensemble.is_none());
+    let members = "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\ninitLimit=1\nsyncLimit=1";
+    assert_eq!(
+        ensemble_refused(members, &[("/data/myid", "-1")]),
+        "/data/myid: this server is -1, but the list of members has only 1, 2, 3; add server.-1, or correct myid"
+    );
+}
+
+#[test]
 fn large_ids_are_refused_with_extended_types() {
     let lines = "initLimit=1\nsyncLimit=1\nserver.255=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
     let files: Files = &[("/data/myid", "255")];

@@ -48,7 +48,7 @@ impl Replica {
     fn on_learner_sync(&mut self, state: &State, now: Now, link: LinkId, out: &mut Outputs) {
         let confirm = self.confirm_leadership(state, now, out);
         self.flight.push_learner_sync(link, confirm);
-        self.send_syncs(self.flight.committed(), out);
+        self.send_syncs(self.flight.released(), out);
     }
 
     /// Sends the SYNCs whose turn it is, while the learners are told that everything through `reached` is committed.

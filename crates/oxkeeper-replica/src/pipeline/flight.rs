@@ -53,8 +53,9 @@ pub struct Flight {
     learner_syncs: VecDeque<WaitingSync<LinkId>>,
     /// The last zxid that was put in line.
     last_prepared: Zxid,
-    /// Everything up to here may be applied. Only ever grows.
-    committed: Zxid,
+    /// Everything up to here may come out: it is committed or, where the server has begun to look for a leader, it is in the log.
+    /// Only ever grows.
+    released: Zxid,
     /// The last one that came out.
     applied: Zxid,
     /// Leadership was confirmed through this number; 0 where nobody need confirm it.
@@ -69,7 +70,7 @@ impl Flight {
             syncs: VecDeque::new(),
             learner_syncs: VecDeque::new(),
             last_prepared: last_processed,
-            committed: last_processed,
+            released: last_processed,
             applied: last_processed,
             confirmed: 0,
         }
@@ -77,8 +78,8 @@ impl Flight {
     pub fn last_prepared(&self) -> Zxid {
         self.last_prepared
     }
-    pub fn committed(&self) -> Zxid {
-        self.committed
+    pub fn released(&self) -> Zxid {
+        self.released
     }
     pub fn len(&self) -> usize {
         self.line.len() + self.syncs.len() + self.learner_syncs.len()
@@ -103,7 +104,7 @@ impl Flight {
     }
     /// A client's sync that the leader has answered: it waits for everything that is committed.
     pub fn push_answered_sync(&mut self, request: Submitted) {
-        self.syncs.push_back(WaitingSync { origin: request, after: self.committed, confirm: 0 });
+        self.syncs.push_back(WaitingSync { origin: request, after: self.released, confirm: 0 });
     }
     /// A learner's sync: its SYNC leaves when everything that is in line is committed, and leadership is confirmed.
     pub fn push_learner_sync(&mut self, link: LinkId, confirm: u64) {
@@ -115,13 +116,13 @@ impl Flight {
     pub fn pop_learner_sync(&mut self, reached: Zxid) -> Option<LinkId> {
         let sync = self.learner_syncs.front()?;
         // What was proposed behind the sync was acknowledged by a quorum after the sync had come: that confirms the leader, too.
-        let is_due = sync.after < reached || (sync.after <= self.committed && sync.confirm <= self.confirmed);
+        let is_due = sync.after < reached || (sync.after <= self.released && sync.confirm <= self.confirmed);
         if is_due { self.learner_syncs.pop_front().map(|sync| sync.origin) } else { None }
     }
     /// Learners whose clients wait for what a commit through `zxid` adds to what is committed already.
     pub fn asked_by(&self, zxid: Zxid) -> impl Iterator<Item = LinkId> {
         let of = |proposed: &Proposed| proposed.prepared.entry.header.zxid;
-        let from = self.line.partition_point(|proposed| of(proposed) <= self.committed);
+        let from = self.line.partition_point(|proposed| of(proposed) <= self.released);
         self.line.range(from..).take_while(move |proposed| of(proposed) <= zxid).filter_map(|proposed| {
             match proposed.origin {
                 Origin::Learner(link) => Some(link),
@@ -130,14 +131,14 @@ impl Flight {
         })
     }
     /// The disk (or the quorum) has everything through `zxid`.
-    pub fn commit_through(&mut self, zxid: Zxid) {
+    pub fn release(&mut self, zxid: Zxid) {
         assert!(zxid <= self.last_prepared, "commit of {zxid} ahead of {}, the last one in line", self.last_prepared);
-        self.committed = self.committed.max(zxid);
+        self.released = self.released.max(zxid);
     }
     /// The server starts to look for a leader: everything in line is in the log, so it is applied, and nobody waits for it
     /// any more.
     pub fn give_up(&mut self) {
-        self.committed = self.last_prepared;
+        self.released = self.last_prepared;
         self.confirmed = 0;
         self.syncs.clear();
         self.learner_syncs.clear();
@@ -155,11 +156,11 @@ impl Flight {
         }
         // What was proposed behind the sync and is committed has been acknowledged by a quorum after the sync came in: that
         // confirms the leader as well, whichever is heard of first.
-        let overtaken = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.committed);
+        let overtaken = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.released);
         sync.confirm <= self.confirmed || overtaken
     }
     pub fn has_due(&self) -> bool {
-        let txn = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.committed);
+        let txn = self.line.front().is_some_and(|next| next.prepared.entry.header.zxid <= self.released);
         txn || self.sync_is_due()
     }
     /// The next one that may be applied or answered.
@@ -168,7 +169,7 @@ impl Flight {
             return self.syncs.pop_front().map(|sync| Due::Sync(sync.origin));
         }
         let zxid = self.line.front()?.prepared.entry.header.zxid;
-        if zxid > self.committed {
+        if zxid > self.released {
             return None;
         }
         self.applied = zxid;

@@ -12,6 +12,7 @@
 //! | GlobalPrimaryOrder | a transaction of an earlier epoch is delivered behind one of a later |
 //! | PrimaryIntegrity | a leader is established without everything that was delivered of earlier epochs |
 //! | ShouldNotBeTriggered | an assertion of the product fails (`lib`) |
+//! | CommitWithQuorum | a leader has taken the acknowledgements of a quorum, and has not committed |
 //! | PersistBeforeSend | something leaves that promises what the disk has not confirmed |
 
 use super::{Broadcast, Checks, Leadership};
@@ -21,7 +22,8 @@ use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnEntry};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_types::Zxid;
-use oxkeeper_zab::RoleChange;
+use oxkeeper_zab::quorum::Quorums;
+use oxkeeper_zab::{RoleChange, ZabReport};
 
 fn serves(mode: Mode) -> bool {
     matches!(mode, Mode::Standalone | Mode::Leader | Mode::Follower | Mode::Observer)
@@ -136,6 +138,26 @@ impl Checks {
         if broken {
             let text = format!("server {} sends {packet:?} with {durable:?} on disk", h + 1);
             self.fail("PersistBeforeSend", text);
+        }
+    }
+
+    /// An acknowledgement was taken: what a quorum has, of those that the leader counts, is committed.
+    pub fn on_ack(&mut self, h: usize, running: &Running, quorums: &Quorums) {
+        let Some(zab) = running.replica.report().zab.filter(ZabReport::is_established_leader) else { return };
+        let epoch = zab.epoch.unwrap_or_default();
+        let synced = zab.learners.iter().filter(|learner| learner.synced && !learner.observer);
+        let mut acked: Vec<_> = synced
+            .filter_map(|learner| Some((learner.server, *running.acks.get(&learner.link)?)))
+            .chain([(zab.me, running.durable.log)])
+            .filter(|(_, acked)| acked.epoch() == epoch && *acked > zab.last_committed)
+            .collect();
+        acked.sort_unstable_by_key(|(_, acked)| *acked);
+        let has =
+            |through| quorums.contains_where(|id| acked.iter().any(|(who, acked)| *who == id && *acked >= through));
+        if let Some((_, through)) = acked.iter().rev().find(|(_, through)| has(*through)) {
+            let text =
+                format!("a quorum has {through} on disk, and leader {} has committed {}", h + 1, zab.last_committed);
+            self.fail("CommitWithQuorum", text);
         }
     }
 

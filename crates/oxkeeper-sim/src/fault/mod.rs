@@ -3,6 +3,10 @@
 //! Every fault ends: by itself after a while, or when the run is healed. What may not happen because Zab does not survive it:
 //! a voter that loses what it had synced (an empty data directory is for observers alone).
 
+mod peers;
+
+pub use peers::Widow;
+
 use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
@@ -11,6 +15,7 @@ use crate::transcript::Who;
 use crate::world::{Crash, Event, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
+use oxkeeper_zab::LinkId;
 use std::io::ErrorKind;
 
 /// Whom a fault meets: somebody in particular, or whoever leads then.
@@ -122,6 +127,14 @@ pub enum Fault {
     Wipe {
         server: usize,
     },
+    /// Somebody at the quorum port says that it is a member, and that it has promised this epoch.
+    Stranger {
+        target: Target,
+        epoch: i64,
+        member: usize,
+    },
+    /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
+    LeaderLeavesHalf,
     ClientMoves {
         client: usize,
     },
@@ -145,6 +158,17 @@ pub enum Undo {
     DiskSlow(usize),
     DiskFull(usize),
     Client(usize),
+    /// Begins: the next step.
+    Widow(Widow),
+    /// A planted bug: it comes again.
+    Stranger {
+        epoch: i64,
+        member: usize,
+    },
+    StrangerGoes {
+        h: usize,
+        link: LinkId,
+    },
 }
 
 /// The faults of a run with their times.
@@ -154,6 +178,7 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     let mut faults: Vec<(u64, Fault)> =
         (0..options.faults).map(|_| (r.between(span / 20, span * 19 / 20), draw(r, options))).collect();
     faults.sort_by_key(|(at, _)| *at);
+    faults.extend(peers::plan(options));
     faults
 }
 
@@ -221,7 +246,7 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
         DiskSlow { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } => true,
+        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
     }
 }
 
@@ -301,6 +326,8 @@ impl World {
                 self.client_vanishes(client, politely);
                 self.after(us, Event::Undo(Undo::Client(client)));
             }
+            Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
+            Fault::LeaderLeavesHalf => self.leader_leaves_half(),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
         }
@@ -415,6 +442,9 @@ impl World {
                 self.hosts[h].disk_full = false;
             }
             Undo::Client(c) => self.client_returns(c),
+            Undo::Widow(step) => self.widow_step(step),
+            Undo::Stranger { epoch, member } => self.stranger_comes(Target::Leader, epoch, member),
+            Undo::StrangerGoes { h, link } => self.stranger_goes(h, link),
         }
     }
 
@@ -422,6 +452,9 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.trace.note(self.now, Who::World, "heal", &[], String::new);
         self.healed = true;
+        // A learner that waits in its grave for a leader; a disk that has died stays dead.
+        let dead = if self.widow.take().is_none() && self.died { self.hosts.iter().position(|h| h.dead) } else { None };
+        (0..self.hosts.len()).filter(|h| Some(*h) != dead).for_each(|h| self.raise(h));
         self.net.heal(self.now);
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));

@@ -390,6 +390,16 @@ fn a_node_whose_acl_is_not_listed_lets_nobody_in_until_replay_puts_it_right() {
 }
 
 #[test]
+fn a_tree_that_lost_the_place_of_the_configuration_goes_on_without() {
+    let mut story = Story::new();
+    for path in ["/zookeeper/config", "/zookeeper/quota", "/zookeeper"] {
+        assert_eq!(story.delete(path).error, ErrorCode::Ok);
+    }
+    story.tree.write_config("version=0", Zxid::ZERO, Millis(1));
+    assert!(story.tree.node("/zookeeper/config").is_none());
+}
+
+#[test]
 fn a_deep_tree_is_walked_without_deep_recursion() {
     let mut story = Story::new();
     let mut path = String::new();
