@@ -120,10 +120,11 @@ impl Replica {
         durable: Durable,
         state: &State,
         replayed: u64,
+        snapshot_wanted: bool,
         now: Now,
     ) -> Replica {
         assert_eq!(options.server, zab.me, "one server has one id");
-        let mut replica = Replica::new(options, state, replayed, false, now);
+        let mut replica = Replica::new(options, state, replayed, snapshot_wanted, now);
         replica.tracker = Tracker::new(replica.options.tick, std::iter::empty(), now.monotonic);
         replica.mode = Mode::Looking;
         replica.ensemble = Some(Ensemble::new(Zab::new(zab, durable, now.monotonic), now.monotonic));
@@ -184,6 +185,7 @@ impl Replica {
             }
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
+            Output::Disk { answers } => out.peers.push(PeerOutput::Disk { answers }),
             Output::LeadershipConfirmed { number } => {
                 self.flight.confirm(number);
                 self.send_syncs(self.flight.released(), out);

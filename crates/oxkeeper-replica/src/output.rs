@@ -74,6 +74,10 @@ pub enum PeerOutput {
         role: RoleChange,
         epoch_began: Option<Zxid>,
     },
+    /// Our own disk was silent for so long that the role is given up; or it answers again. For the log.
+    Disk {
+        answers: bool,
+    },
 }
 
 /// How clients are served.

@@ -85,7 +85,13 @@ impl Replica {
             flight: Flight::new(state.tree.last_processed()),
             tracker: Tracker::new(options.tick, known, now.monotonic),
             sessions: HashMap::default(),
-            next_session: SessionIds::new(now.wall, options.server, options.owner_rules, state.tree.sessions().iter()),
+            next_session: SessionIds::new(
+                now.wall,
+                options.seed,
+                options.server,
+                options.owner_rules,
+                state.tree.sessions().iter(),
+            ),
             reaper: Reaper::new(&options, now.monotonic),
             snapshots: Snapshots { policy, due, writing: None, finished: Vec::new(), last: None },
             counters: Counters::default(),
@@ -271,6 +277,10 @@ impl Replica {
 
     /// A client's sync, on the server that prepares transactions.
     fn on_sync(&mut self, state: &State, now: Now, request: Submitted, out: &mut Outputs) {
+        if self.next_zxid().is_none() {
+            // A write before it may have got no transaction, and no answer may overtake its own.
+            return self.step_down(state, now, out);
+        }
         let confirm = self.confirm_leadership(state, now, out);
         if self.ensemble.is_none() && self.flight.is_empty() {
             // Nothing is under way: what is applied is all there is.

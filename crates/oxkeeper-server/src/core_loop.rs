@@ -4,7 +4,6 @@ use crate::client::link::{Link, Notice};
 use crate::client::port::ClientPort;
 use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::disk_thread::DiskQueue;
-use crate::history::History;
 use crate::lock::lock;
 use crate::metrics::{Metrics, bump};
 use crate::peer::outputs::Peers;
@@ -34,7 +33,6 @@ pub struct CoreShare {
     pub port: Arc<ClientPort>,
     pub queue: Arc<CoreQueue>,
     pub metrics: Arc<Metrics>,
-    pub history: Arc<History>,
     pub disk: Arc<DiskQueue>,
 }
 
@@ -97,9 +95,6 @@ impl CoreLoop {
         let serving = self.share.serving.clone();
         let state = serving.handover.shared();
         let now = serving.clock.now();
-        if now.monotonic >= self.replica.next_deadline() {
-            self.replica.step(&state, now, Input::Tick, &mut self.out);
-        }
         for event in events.drain(..) {
             match event {
                 CoreEvent::Opened(link, request) => {
@@ -126,6 +121,10 @@ impl CoreLoop {
                 CoreEvent::Report(to) => drop(to.send(self.replica.report())),
                 CoreEvent::Stop => *stop = true,
             }
+        }
+        // Behind what has come: where this thread wakes late, whoever was heard meanwhile is not taken for silent.
+        if now.monotonic >= self.replica.next_deadline() {
+            self.replica.step(&state, now, Input::Tick, &mut self.out);
         }
         drop(state);
         // COMMIT is about to leave: who hears of it there and reads here is to see it.
@@ -230,7 +229,7 @@ impl CoreLoop {
                     continue;
                 }
                 Control::Snapshot { image, zxid } => {
-                    self.snapshots.begin(image, zxid, self.share.history.generation());
+                    self.snapshots.begin(image, zxid, self.share.serving.history.generation());
                     continue;
                 }
             };
@@ -249,5 +248,78 @@ impl CoreLoop {
         for (handle, dirty) in self.share.port.io.iter().zip(&mut self.dirty) {
             handle.tell(dirty);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::link::Figures;
+    use crate::clock::Clock;
+    use crate::handover::Handover;
+    use crate::history::History;
+    use crate::options::EdgeOptions;
+    use oxkeeper_proto::client::ConnectRequest;
+    use oxkeeper_replica::{Options, State};
+    use oxkeeper_tree::{Tree, TreeOptions};
+    use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
+    use oxkeeper_types::persist::Persisted;
+    use oxkeeper_types::{SessionId, Zxid};
+    use std::net::SocketAddr;
+    use std::sync::mpsc::channel;
+
+    /// The core of a server on its own, without its other threads.
+    fn core(options: Options) -> CoreLoop {
+        let clock = Clock::default();
+        let state = State { tree: Tree::new(TreeOptions::default()) };
+        let replica = Replica::new(options.clone(), &state, 0, false, clock.now());
+        let (history, queue, metrics): (Arc<History>, Arc<CoreQueue>, Arc<Metrics>) = Default::default();
+        let handover = Arc::new(Handover::new(state));
+        let serving = Arc::new(Serving::new(handover, history.clone(), options, clock, Mode::Standalone));
+        let edge = EdgeOptions::default();
+        let port = ClientPort::new(serving.clone(), queue.clone(), metrics.clone(), edge, Vec::new(), channel().0);
+        let disk = Arc::new(DiskQueue::new(history));
+        let share = CoreShare { serving, port: Arc::new(port), queue, metrics, disk };
+        let mut core = CoreLoop::new(share, replica, SnapshotJobs(channel().0), None);
+        core.dirty.push(Vec::new());
+        core
+    }
+
+    #[test]
+    fn who_was_heard_while_the_core_slept_is_not_taken_for_silent() {
+        let mut core = core(Options {
+            tick: Millis(1),
+            session_timeout_min: Millis(2),
+            session_timeout_max: Millis(60_000),
+            ..Options::default()
+        });
+        let link = Link {
+            conn: ConnId(1),
+            thread: 0,
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            outbox: Default::default(),
+            figures: Figures::new(Millis(0)),
+        };
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid::ZERO,
+            timeout_ms: 50,
+            session: SessionId::NONE,
+            password: vec![0; 16],
+            read_only: None,
+        };
+        let mut events = vec![CoreEvent::Opened(Arc::new(link), request)];
+        core.step_all(&mut events, &mut false);
+        events.push(CoreEvent::Input(Input::Persisted(Persisted::Log { through: Zxid(1) })));
+        core.step_all(&mut events, &mut false);
+        core.apply();
+        let (deadline, sessions) = core.replica.report().expiry.remove(0);
+        // Its time is over, but its word waits in the queue.
+        while core.share.serving.clock.monotonic() < deadline + Millis(2 * TOUCH_DELAY_MS_MAX) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        events.push(CoreEvent::Input(Input::Touched(sessions)));
+        core.step_all(&mut events, &mut false);
+        assert_eq!(core.replica.report().counters.sessions_expired, 0);
     }
 }

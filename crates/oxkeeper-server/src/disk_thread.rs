@@ -4,16 +4,19 @@
 //! In an ensemble it also replaces the history: cuts the log and recovers what is left, or puts a leader's snapshot in its place.
 
 use crate::core_queue::{CoreEvent, CoreQueue};
-use crate::history::ServerSide;
+use crate::history::{History, ServerSide};
 use crate::lock::lock;
 use crate::metrics::{Metrics, bump};
 use crate::options::Batching;
 use crate::peer::snapshot_receiver::ReceivedSnapshot;
 use oxkeeper_replica::Input;
+use oxkeeper_storage::log::SyncObserver;
+use oxkeeper_storage::log::writer::slow_sync_text;
 use oxkeeper_storage::recover::{RecoverOptions, recover};
 use oxkeeper_storage::{Persister, StorageError, StorageResult};
 use oxkeeper_types::persist::{Persist, Persisted};
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
@@ -30,11 +33,16 @@ pub enum DiskRequest {
     Install(Box<ReceivedSnapshot>),
 }
 
-/// What waits for the disk. Bounded by what connections may have under way.
+/// What waits for the disk. The queue itself takes what the core brings, which must never wait here: the core hears the clock, and the
+/// disk's answers. Bounded is what reaches the core. Above `DISK_BYTES_MAX` of transactions, written ones that are not synced included,
+/// clients' writes are not taken and links with other servers are not read ([`crate::history::Backlog`]). What was on its way to the
+/// core by then comes on top. In an ensemble, besides, a server whose disk answers nothing for `syncLimit` gives up its role, and
+/// nobody brings it anything then.
 #[derive(Default)]
 pub struct DiskQueue {
     waiting: Mutex<Waiting>,
     wake: Condvar,
+    history: Arc<History>,
 }
 
 #[derive(Default)]
@@ -45,12 +53,25 @@ struct Waiting {
     sleeping: bool,
 }
 
+/// Bytes of transactions.
+fn bytes(request: &Persist) -> usize {
+    match request {
+        Persist::Append { txn, .. } => txn.len(),
+        _ => 0,
+    }
+}
+
 impl DiskQueue {
+    pub fn new(history: Arc<History>) -> DiskQueue {
+        DiskQueue { history, ..DiskQueue::default() }
+    }
+
     /// Moves all of `requests` in. `received`: the snapshots that they ask to install, in the same order.
     pub fn put(&self, requests: &mut Vec<Persist>, received: &mut VecDeque<Box<ReceivedSnapshot>>) {
         if requests.is_empty() {
             return;
         }
+        self.history.backlog.grow(requests.iter().map(bytes).sum());
         let mut waiting = lock(&self.waiting);
         waiting.requests.extend(requests.drain(..).map(|request| match request {
             Persist::InstallSnapshot { zxid } => {
@@ -112,11 +133,19 @@ pub struct DiskThread {
     pub server: ServerSide,
     pub queue: Arc<DiskQueue>,
     pub persister: Persister,
+    /// `myid`; 0 for a server on its own, as the reference names its thread.
+    pub server_id: i64,
 }
 
 impl DiskThread {
     /// Runs until the queue is stopped, then closes the log in order.
     pub fn run(mut self) {
+        self.persister.observe(Box::new(SlowSyncs {
+            metrics: self.metrics.clone(),
+            thread: format!("SyncThread:{}", self.server_id),
+            threshold_ms: self.server.files.slow_sync.as_millis(),
+            began: Instant::now(),
+        }));
         let queue = self.queue.clone();
         let mut synced = Instant::now();
         while let Some(batch) = queue.take(&self.server.files.batching, synced) {
@@ -152,14 +181,7 @@ impl DiskThread {
         let took = start.elapsed();
         metrics.sync_ms.add(took.as_millis() as u64);
         metrics.batch_size.add(batch.len() as u64);
-        if took > self.server.files.slow_sync {
-            bump(&metrics.slow_syncs, 1);
-            tracing::warn!(
-                "fsync-ing the write ahead log took {}ms which will adversely affect operation latency; {} requests in the batch",
-                took.as_millis(),
-                batch.len()
-            );
-        }
+        self.server.history.backlog.shrink(batch.iter().map(bytes).sum());
         batch.clear();
         self.note_synced();
         let mut events: Vec<CoreEvent> = done.into_iter().map(|d| CoreEvent::Input(Input::Persisted(d))).collect();
@@ -174,7 +196,8 @@ impl DiskThread {
     fn truncate(&mut self, request: Persist) {
         let Persist::TruncateLog { zxid } = request else { unreachable!("asked for with a truncation only") };
         tracing::warn!("Truncating log to get in sync with the leader {zxid}");
-        self.server.history.end_generation();
+        let history = self.server.history.clone();
+        let _files = history.end_generation();
         match self.cut_and_recover(request) {
             Ok(event) => self.core.put_one(event),
             Err(error) => {
@@ -194,7 +217,8 @@ impl DiskThread {
             [cannot @ Persisted::CannotTruncate { .. }] => return Ok(CoreEvent::Input(Input::Persisted(cannot))),
             _ => unreachable!("a truncation was answered by {done:?}"),
         }
-        let options = RecoverOptions { epochs: false, recent_max: 0, ..self.server.files.recover.clone() };
+        let options =
+            RecoverOptions { epochs: false, recent_max: 0, in_service: true, ..self.server.files.recover.clone() };
         let recovered = recover(self.server.disk.clone(), &self.server.files.dirs, &options)?;
         self.persister.restart_after(recovered.last)?;
         self.note_synced();
@@ -206,13 +230,35 @@ impl DiskThread {
         let ReceivedSnapshot { tree, writer } = snapshot;
         let zxid = tree.last_processed();
         let trailers = self.server.files.snapshot.trailers(zxid, tree.digest());
-        self.server.history.end_generation();
+        let history = self.server.history.clone();
+        let _files = history.end_generation();
         match self.persister.install(writer, &trailers, zxid) {
             Ok(file) => tracing::info!("installed the leader's snapshot as {}", file.path.display()),
             Err(error) => die(&error),
         }
         self.note_synced();
         self.core.put_one(CoreEvent::Input(Input::StateReplaced { tree: Box::new(tree) }));
+    }
+}
+
+/// Warns of syncs that take long (reference `FileTxnLog.commit`): alerts are built on its line.
+struct SlowSyncs {
+    metrics: Arc<Metrics>,
+    thread: String,
+    threshold_ms: u128,
+    began: Instant,
+}
+
+impl SyncObserver for SlowSyncs {
+    fn sync_begins(&mut self, _: &Path) {
+        self.began = Instant::now();
+    }
+    fn sync_ended(&mut self, _: &Path, file_bytes: u64) {
+        let took_ms = self.began.elapsed().as_millis();
+        if took_ms > self.threshold_ms {
+            bump(&self.metrics.core.slow_syncs, 1);
+            tracing::warn!("{}", slow_sync_text(&self.thread, took_ms as u64, file_bytes));
+        }
     }
 }
 

@@ -33,6 +33,7 @@ pub mod listener;
 pub mod lock;
 pub mod metrics;
 pub mod options;
+pub mod panics;
 pub mod peer;
 pub mod rate_log;
 pub mod recovery;

@@ -84,20 +84,22 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let now = clock.now();
     let replica = match (&ensemble, durable) {
         (Some(ensemble), Some(durable)) => {
-            Replica::of_ensemble(options.clone(), ensemble.zab.clone(), durable, &state, replayed, now)
+            Replica::of_ensemble(options.clone(), ensemble.zab.clone(), durable, &state, replayed, snapshot_wanted, now)
         }
         _ => Replica::new(options.clone(), &state, replayed, snapshot_wanted, now),
     };
     let threads = edge.threads.max(1);
     let (polls, handles) = io_handles(threads)?;
-    let (queue, disk_queue): (Arc<CoreQueue>, Arc<DiskQueue>) = Default::default();
+    let queue: Arc<CoreQueue> = Arc::default();
     let metrics = Arc::new(Metrics::new(threads));
     metrics.core.startup_ms.add(took.as_millis() as u64);
     let history = Arc::new(History::default());
+    let disk_queue = Arc::new(DiskQueue::new(history.clone()));
     history.synced.store(state.tree.last_processed().0, Relaxed);
     let handover = Arc::new(Handover::new(state));
     let mode = if ensemble.is_some() { Mode::Looking } else { Mode::Standalone };
     let server = ServerSide { handover: handover.clone(), history: history.clone(), disk, files };
+    let server_id = ensemble.as_ref().map_or(0, |ensemble| ensemble.zab.me.0);
     let (peers, peer_thread) = match &ensemble {
         None => (None, None),
         Some(ensemble) => {
@@ -112,12 +114,12 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     let info = server_info(client_address, &edge, &options, &server.files, ensemble.map(|ensemble| ensemble.info));
     let (admin, commands) = channel();
     let (jobs, snapshot_jobs) = channel();
-    let serving = Arc::new(Serving::new(handover, options, clock, mode));
+    let serving = Arc::new(Serving::new(handover, history, options, clock, mode));
     let port = ClientPort::new(serving.clone(), queue.clone(), metrics.clone(), edge, handles, admin);
     let port = Arc::new(port);
     let disk_thread = {
         let (core, metrics, server, queue) = (queue.clone(), metrics.clone(), server.clone(), disk_queue.clone());
-        let thread = DiskThread { core, metrics, server, queue, persister };
+        let thread = DiskThread { core, metrics, server, queue, persister, server_id };
         spawn("disk", move || thread.run())?
     };
     let snapshot_thread = {
@@ -126,7 +128,7 @@ pub fn start(settings: Settings, disk: Arc<dyn Disk>) -> Result<Running, StartEr
     };
     let core = {
         let (serving, port, queue, metrics) = (serving.clone(), port.clone(), queue.clone(), metrics.clone());
-        let share = CoreShare { serving, port, queue, metrics, history, disk: disk_queue.clone() };
+        let share = CoreShare { serving, port, queue, metrics, disk: disk_queue.clone() };
         let peers = peers.clone().map(|peers| Peers::new(peers, clock));
         let core = CoreLoop::new(share, replica, SnapshotJobs(jobs), peers);
         spawn("core", move || core.run())?

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::handover::Handover;
+use crate::history::History;
 use crate::lock::lock;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::state::WatchAccess;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex};
 /// One server, as far as it serves.
 pub struct Serving {
     pub handover: Arc<Handover<State>>,
+    pub history: Arc<History>,
     pub watches: Mutex<WatchTable>,
     pub options: Options,
     pub clock: Clock,
@@ -25,9 +27,16 @@ pub struct Serving {
 }
 
 impl Serving {
-    pub fn new(handover: Arc<Handover<State>>, options: Options, clock: Clock, mode: Mode) -> Serving {
+    pub fn new(
+        handover: Arc<Handover<State>>,
+        history: Arc<History>,
+        options: Options,
+        clock: Clock,
+        mode: Mode,
+    ) -> Serving {
         Serving {
             handover,
+            history,
             watches: Mutex::new(WatchTable::with_seed(options.seed)),
             options,
             mode: SharedMode::new(mode),

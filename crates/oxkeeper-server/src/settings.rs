@@ -249,6 +249,7 @@ fn files(config: &Config, seed: u64) -> FileOptions {
             snapshot,
             trust_empty_snapshot: storage.trust_empty_snapshot,
             database_autocreate: storage.database_autocreate,
+            in_service: false,
             directory_autocreate: storage.data_dir_autocreate,
             epochs: config.ensemble.is_some(),
             recent_max: if config.ensemble.is_some() { storage.commit_log_count as usize } else { 0 },

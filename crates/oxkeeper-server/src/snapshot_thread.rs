@@ -4,11 +4,10 @@
 use crate::core_queue::{CoreEvent, CoreQueue};
 use crate::history::ServerSide;
 use crate::metrics::{CoreMetrics, Metrics, bump};
-use crate::options::FileOptions;
 use oxkeeper_replica::Input;
+use oxkeeper_storage::StorageError;
 use oxkeeper_storage::purge::purge;
 use oxkeeper_storage::snapshot::SnapshotWriter;
-use oxkeeper_storage::{Disk, StorageError};
 use oxkeeper_tree::{ImageId, ImageProgress, Tree};
 use oxkeeper_types::Zxid;
 use std::path::PathBuf;
@@ -18,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// Bytes copied out under one hold of the shared side: about 100 µs.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// The longest wait for a job, where nothing else is due.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// A snapshot to be written.
 pub struct Job {
@@ -38,12 +40,10 @@ impl SnapshotJobs {
 
 /// Runs until the core is gone.
 pub fn run(server: ServerSide, core: Arc<CoreQueue>, metrics: Arc<Metrics>, jobs: Receiver<Job>) {
-    let interval = server.files.purge_interval;
-    // The first purge comes at once, as the reference's timer has it.
-    let mut next_purge = interval.map(|_| Instant::now());
+    let started = Instant::now();
+    let mut timer = PurgeTimer::new(server.files.purge_interval);
     loop {
-        let wait = next_purge.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
-        match jobs.recv_timeout(wait) {
+        match jobs.recv_timeout(timer.wait(started.elapsed())) {
             Ok(job) => {
                 let zxid = write(&server, &metrics.core, &job);
                 core.put_one(CoreEvent::Input(Input::SnapshotDone { zxid }));
@@ -51,12 +51,36 @@ pub fn run(server: ServerSide, core: Arc<CoreQueue>, metrics: Arc<Metrics>, jobs
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let Some(at) = next_purge
-            && Instant::now() >= at
-        {
-            next_purge = interval.map(|interval| at + interval);
-            clean_up(&*server.disk, &server.files);
+        if timer.is_due(started.elapsed()) {
+            clean_up(&server);
         }
+    }
+}
+
+/// When files are purged: at the start and then once in each interval (reference `DatadirCleanupManager`). Times are counted from
+/// the start of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PurgeTimer {
+    /// `None`: never.
+    interval: Option<Duration>,
+    next: Duration,
+}
+
+impl PurgeTimer {
+    pub fn new(interval: Option<Duration>) -> PurgeTimer {
+        PurgeTimer { interval: interval.filter(|interval| !interval.is_zero()), next: Duration::ZERO }
+    }
+    /// How long there is nothing to do.
+    pub fn wait(&self, now: Duration) -> Duration {
+        self.interval.map_or(Duration::MAX, |_| self.next.saturating_sub(now)).min(WAIT_MAX)
+    }
+    /// Whether a purge is to be done now; if so, the next is due at the next whole interval: one that was slept through, or took
+    /// longer, is not made up for.
+    pub fn is_due(&mut self, now: Duration) -> bool {
+        let Some(interval) = self.interval.filter(|_| now >= self.next) else { return false };
+        let passed = (now - self.next).as_nanos() / interval.as_nanos() + 1;
+        self.next += interval.saturating_mul(u32::try_from(passed).unwrap_or(u32::MAX));
+        true
     }
 }
 
@@ -89,7 +113,7 @@ enum Unwritten {
 
 fn write_image(server: &ServerSide, job: &Job) -> Result<PathBuf, Unwritten> {
     let ServerSide { handover, history, disk, files } = server;
-    let _writing = history.begin_snapshot();
+    let _files = history.own_files();
     let read = |change: &mut dyn FnMut(&Tree)| {
         let state = handover.shared();
         if history.generation() != job.generation {
@@ -112,9 +136,55 @@ fn write_image(server: &ServerSide, job: &Job) -> Result<PathBuf, Unwritten> {
     Ok(writer.finish(&files.snapshot.trailers(job.zxid, digest))?.path)
 }
 
-fn clean_up(disk: &dyn Disk, files: &FileOptions) {
-    match purge(disk, &files.dirs, files.snapshots_kept) {
+pub(crate) fn clean_up(server: &ServerSide) {
+    let ServerSide { history, disk, files, .. } = server;
+    let _files = history.own_files();
+    match purge(&**disk, &files.dirs, files.snapshots_kept) {
         Ok(purged) => purged.removed.iter().for_each(|path| tracing::info!("removed {}", path.display())),
         Err(error) => tracing::warn!("old files were not removed: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Simulated time: jumps as the thread would wait, and tells when purges were due.
+    fn purges(timer: &mut PurgeTimer, hours: u32) -> Vec<u32> {
+        let (mut now, mut due) = (Duration::ZERO, Vec::new());
+        while now <= HOUR * hours {
+            if timer.is_due(now) {
+                due.push((now.as_secs() / 3600) as u32);
+            }
+            now += timer.wait(now).max(Duration::from_secs(1));
+        }
+        due
+    }
+
+    #[test]
+    fn files_are_purged_at_the_start_and_every_interval_over_days() {
+        let mut daily = PurgeTimer::new(Some(HOUR * 24));
+        assert_eq!(purges(&mut daily, 24 * 10), (0..=10).map(|day| day * 24).collect::<Vec<_>>());
+        assert!(purges(&mut PurgeTimer::new(None), 24 * 10).is_empty());
+        assert!(purges(&mut PurgeTimer::new(Some(Duration::ZERO)), 24).is_empty());
+        assert_eq!(purges(&mut PurgeTimer::new(Some(HOUR)), 5), [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn purges_that_were_slept_through_are_not_made_up_for() {
+        let mut timer = PurgeTimer::new(Some(HOUR));
+        assert!(timer.is_due(Duration::ZERO) && !timer.is_due(HOUR - Duration::from_millis(1)));
+        assert_eq!(timer.wait(HOUR / 2), HOUR / 2);
+        assert!(timer.is_due(HOUR * 50 + HOUR / 3));
+        assert!(!timer.is_due(HOUR * 51 - Duration::from_millis(1)) && timer.is_due(HOUR * 51));
+    }
+
+    #[test]
+    fn the_longest_interval_does_no_harm() {
+        let mut timer = PurgeTimer::new(Some(Duration::from_millis(u64::MAX)));
+        assert!(timer.is_due(Duration::ZERO) && !timer.is_due(HOUR * 1_000_000));
+        assert_eq!(timer.wait(HOUR), WAIT_MAX);
     }
 }

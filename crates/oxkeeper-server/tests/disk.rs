@@ -1,15 +1,20 @@
-//! What a server does with its disk: when it fails, the server ends, and acknowledges nothing more. The server of each such
-//! case runs in a process of its own, which is this test once more.
+//! What a server does with its disk: when it fails, the server ends, and acknowledges nothing more; when a thread of it fails, it
+//! ends as well. The server of each such case runs in a process of its own, which is this test once more.
 
 mod common;
+mod watched_disk;
 
 use common::*;
+use oxkeeper_server::panics;
 use oxkeeper_storage::Disk;
 use oxkeeper_storage::fault_disk::{Fault, FaultDisk};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use watched_disk::{Call, WatchedDisk};
 
 /// The call of the disk that fails, counted from the first after the server has served.
 const NTH_CALL: &str = "OXKEEPER_TEST_FAILING_CALL";
@@ -64,4 +69,40 @@ fn a_server_that_trusts_a_log_without_a_snapshot_writes_one_at_once() {
     assert_eq!(server.client().call(&get(1, "/a", false)).error, 0);
     eventually("a snapshot", || snapshots() == 1);
     server.stop();
+}
+
+/// Set for the process whose thread is to fail.
+const FAILING_THREAD: &str = "OXKEEPER_TEST_FAILING_THREAD";
+
+/// Runs until the fault ends the process, which would otherwise hold its port open and answer nobody.
+fn serve_until_a_thread_fails() -> ! {
+    panics::end_the_process();
+    let armed = Arc::new(AtomicBool::new(false));
+    let fails = armed.clone();
+    let disk = Arc::new(WatchedDisk::new(move |call| {
+        assert!(call != Call::Create || !fails.load(Relaxed), "a fault of the program");
+    }));
+    TestServer::start_on(disk.clone(), "").stop();
+    armed.store(true, Relaxed);
+    // The first transaction behind a start begins a file of the log.
+    let server = TestServer::start_on(disk, "");
+    let mut client = server.socket();
+    io::Write::write_all(&mut client, &connect_request(10_000, 0, &[0; 16])).unwrap();
+    // Nothing is answered; whoever waits here finds out that the process goes on.
+    let _ = io::Read::read(&mut client, &mut [0; 1]);
+    println!("{ACKNOWLEDGED}: the process goes on");
+    std::process::exit(0);
+}
+
+#[test]
+fn a_thread_that_fails_takes_the_process_along_also_where_panics_unwind() {
+    if std::env::var(FAILING_THREAD).is_ok() {
+        serve_until_a_thread_fails();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let name = "a_thread_that_fails_takes_the_process_along_also_where_panics_unwind";
+    let output = command.args(["--exact", name, "--nocapture"]).env(FAILING_THREAD, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(6), "{said}{}", String::from_utf8_lossy(&output.stdout));
+    assert!(said.contains("thread disk has failed by a fault of this program"), "{said}");
 }

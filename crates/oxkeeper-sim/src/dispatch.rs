@@ -25,7 +25,14 @@ impl World {
         self.trace.note(self.now, Who::Server(h), "step", &[], || points::input_text(&input));
         let asked = Asked::of(&input);
         replica.step(state, host.clock.now(self.now), input, out);
-        if let Some(asked) = asked
+        // A leader without zxids takes nothing more: it ends its links as soon as what it has proposed is committed.
+        let counter_max = self.options.counter_max().filter(|_| asked.is_some());
+        let is_used_up = counter_max.is_some_and(|max| {
+            let report = replica.report();
+            let epoch = report.zab.and_then(|zab| zab.epoch);
+            epoch.is_some_and(|epoch| report.last_prepared == Zxid::new(epoch, max))
+        });
+        if let Some(asked) = asked.filter(|_| !is_used_up)
             && let Some((key, _)) = host.running.as_ref().and_then(|running| running.links.get(&asked.link()))
         {
             let out = &host.running.as_ref().expect("it runs").out;
@@ -247,6 +254,7 @@ impl World {
                 self.image_sent_later(h, image);
             }
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
+            PeerOutput::Disk { .. } => {}
             PeerOutput::Role { role, .. } => {
                 running.dial = None;
                 running.listening = self.options.always_listens

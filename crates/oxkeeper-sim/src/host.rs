@@ -101,6 +101,10 @@ pub struct Host {
     pub start_scheduled: bool,
     /// The disk takes this many times as long.
     pub disk_slowness: u64,
+    /// The disk answers nothing.
+    pub disk_hangs: bool,
+    /// It has done its work since it hangs, and is to say so when that ends.
+    pub disk_held: bool,
     /// Crash at the nth time that this point is passed.
     pub armed: Option<(&'static str, u32)>,
     /// An injected fault may keep recovery from succeeding until it is healed.
@@ -190,6 +194,8 @@ pub struct Running {
     pub out: Outputs,
     pub work: VecDeque<Work>,
     pub job: Option<Job>,
+    /// Simulated microseconds: when the job was begun.
+    pub job_since: u64,
     /// A planted bug: the job's answers were given before it was done.
     pub lied: bool,
     pub snapshot: Option<(ImageId, Zxid)>,
@@ -256,6 +262,8 @@ impl Host {
             deferred: Vec::new(),
             start_scheduled: false,
             disk_slowness: 1,
+            disk_hangs: false,
+            disk_held: false,
             armed: None,
             disk_full: false,
             silent: Vec::new(),
@@ -334,6 +342,7 @@ impl Host {
                     durable,
                     &state,
                     replayed,
+                    recovered.report.snapshot_wanted,
                     clock,
                 )
             }
@@ -351,6 +360,7 @@ impl Host {
             out: Outputs::default(),
             work: VecDeque::new(),
             job: None,
+            job_since: 0,
             lied: false,
             snapshot: None,
             ports: BTreeMap::new(),
@@ -562,12 +572,13 @@ pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
     }
 }
 fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+    let is_unlimited = options.planted == Some(Bug::LimitNotPassedOn);
     let miscounted = (options.planted == Some(Bug::QuorumMiscounted)).then(|| options.ensemble_of(Some(id)));
     let ensemble = miscounted.as_ref().unwrap_or(ensemble);
     ZabOptions {
         tick: Millis(options.tick_ms as i64),
         init_limit: options.init_limit,
-        sync_limit: options.sync_limit,
+        sync_limit: if is_unlimited { 1_000_000 } else { options.sync_limit },
         commit_log_count: options.commit_log_count,
         counter_max: options.counter_max().unwrap_or(0xffff_fffe),
         seed: options.seed ^ id.0 as u64,

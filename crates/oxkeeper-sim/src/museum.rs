@@ -71,6 +71,7 @@ bugs! {
     QuorumMiscounted = "quorum-miscounted", "a server counts its own vote for as much as all others", "3829", 1;
     VoteWithoutZxid = "vote-without-zxid", "notifications do not tell how far the candidate's log goes", "", 1;
     UpToDateEarly = "uptodate-early", "a learner gets UPTODATE in the place of NEWLEADER", "4643", 1;
+    LimitNotPassedOn = "limit-not-passed-on", "syncLimit is not handed to consensus, which waits for its disk and its peers at ease", "", 86;
     EarlyAckForgotten = "early-ack-forgotten", "a leader forgets what was acknowledged before NEWLEADER", "3911", 28;
     StrangerBelieved = "stranger-believed", "what a stranger says of epochs ends leaders, as often as it says it", "", 5;
     UsedUpEpochRefused = "used-up-epoch-refused", "a start refuses a log that goes on behind the end of an epoch's counter", "1277", 5;

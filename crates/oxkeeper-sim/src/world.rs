@@ -376,6 +376,7 @@ impl World {
         }
         let running = host.running.take().expect("looked at above");
         host.life += 1;
+        host.disk_held = false;
         host.deferred.clear();
         host.armed = None;
         host.paused = false;
@@ -420,6 +421,9 @@ impl World {
         running.wake_at = u64::MAX;
         if now.monotonic >= running.replica.next_deadline() {
             self.input(h, Input::Tick);
+        }
+        if let Some(running) = &self.hosts[h].running {
+            self.check.on_woken(h, running, &self.options);
         }
     }
 
@@ -476,6 +480,7 @@ impl World {
         };
         running.lied = !early.is_empty();
         running.job = Some(job);
+        running.job_since = self.now;
         for done in early {
             self.server_after(1, h, ServerEvent::Lie(done));
         }
@@ -484,6 +489,10 @@ impl World {
     }
 
     fn on_disk_done(&mut self, h: usize) {
+        if self.hosts[h].disk_hangs {
+            self.hosts[h].disk_held = true;
+            return;
+        }
         let running = self.hosts[h].running.as_mut().expect("events go to processes");
         let Some(job) = running.job.take() else { return };
         let (before, after) = match &job {

@@ -121,9 +121,15 @@ impl StorageError {
         match self {
             StorageError::MissingDir { .. } | StorageError::MixedDirs { .. } => 3,
             StorageError::Io { action: "create directory", .. } => 3,
+            StorageError::Io { source, .. } if is_no_access(source) => 3,
             _ => 1,
         }
     }
+}
+
+fn is_no_access(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | NotADirectory)
 }
 
 fn io_advice(error: &io::Error) -> &'static str {

@@ -79,9 +79,10 @@ pub fn snapshot_name(zxid: Zxid, compression: Compression) -> String {
 }
 
 /// The name under which a snapshot is written until it is complete. Starts with a dot, since the reference takes
-/// `snapshot.5.tmp` for a snapshot (`Util.getZxidFromName` looks at the second part only).
-pub fn snapshot_tmp_name(zxid: Zxid, compression: Compression) -> String {
-    format!(".{}{TMP_SUFFIX}", snapshot_name(zxid, compression))
+/// `snapshot.5.tmp` for a snapshot (`Util.getZxidFromName` looks at the second part only). `writer` tells two that are written at
+/// one zxid apart.
+pub fn snapshot_tmp_name(zxid: Zxid, compression: Compression, writer: u64) -> String {
+    format!(".{}.{writer}{TMP_SUFFIX}", snapshot_name(zxid, compression))
 }
 
 pub fn tmp_name(name: &str) -> String {

@@ -6,8 +6,8 @@
 
 use crate::epoch_file::write_epoch;
 use crate::error::{StorageError, StorageResult};
-use crate::log::LogWriter;
 use crate::log::truncate::truncate_history;
+use crate::log::{LogWriter, SyncObserver};
 use crate::names::{ACCEPTED_EPOCH, CURRENT_EPOCH, SnapshotFile};
 use crate::snapshot::{SnapshotWriter, Trailers};
 use oxkeeper_types::Zxid;
@@ -31,6 +31,10 @@ impl Persister {
     /// Bytes of log written since the start.
     pub fn bytes_appended(&self) -> u64 {
         self.log.bytes_appended()
+    }
+    /// Told around every sync of the log.
+    pub fn observe(&mut self, observer: Box<dyn SyncObserver>) {
+        self.log.set_observer(observer);
     }
     pub fn log(&self) -> &LogWriter {
         &self.log

@@ -39,6 +39,8 @@ pub struct RecoverOptions {
     pub trust_empty_snapshot: bool,
     /// `db.autocreate`: no files at all are an empty database, and not a lost one.
     pub database_autocreate: bool,
+    /// The server runs already: half-made files are somebody's.
+    pub in_service: bool,
     /// `datadir.autocreate`
     pub directory_autocreate: bool,
     /// The server is part of an ensemble: epoch files are used (DK081).
@@ -56,6 +58,7 @@ impl Default for RecoverOptions {
             snapshot: SnapshotOptions::default(),
             trust_empty_snapshot: false,
             database_autocreate: true,
+            in_service: false,
             directory_autocreate: true,
             epochs: false,
             recent_max: 0,
@@ -127,7 +130,9 @@ pub struct RecoveryReport {
 pub fn recover(disk: Arc<dyn Disk>, dirs: &Dirs, options: &RecoverOptions) -> StorageResult<Recovered> {
     let mut report = RecoveryReport::default();
     prepare_dirs(&*disk, dirs, options)?;
-    remove_leftovers(&*disk, dirs, &mut report)?;
+    if !options.in_service {
+        remove_leftovers(&*disk, dirs, &mut report)?;
+    }
     let markers = find_markers(&*disk, dirs);
     let mut tail = Tail { max: options.recent_max, ..Tail::default() };
     let mut tree = match choose_snapshot(&*disk, dirs, options, &mut report)? {

@@ -29,6 +29,9 @@ pub const DIGEST_LOG_INTERVAL: i64 = 128;
 pub const ELECTION_ADDRESS_BYTES_MAX: usize = 2048;
 /// Events: how many may wait for the core before connections to other servers are not read until it has caught up.
 pub const CORE_EVENTS_MAX: usize = 32_768;
+/// Bytes: how much may wait for the disk before clients' writes and the packets of other servers are left unread until it has caught
+/// up. What was read by then comes on top: up to [`CORE_EVENTS_MAX`] events.
+pub const DISK_BYTES_MAX: usize = 64 << 20;
 /// Connections: how many of the election port may be without their greeting; the oldest is closed for a newer one.
 pub const ELECTION_HANDSHAKES_MAX: usize = 64;
 /// Servers: how many that are not in the configuration may be connected or dialled back at a time; more are closed.

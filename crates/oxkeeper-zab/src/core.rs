@@ -80,6 +80,11 @@ impl Core {
         Millis(mixed(self.options.seed ^ self.reign.0).checked_rem(delay).unwrap_or(0) as i64)
     }
 
+    /// When our own disk will have been silent for as long as a leader waits for a follower's ACK: `syncLimit`.
+    pub fn disk_silent_at(&self) -> Option<Millis> {
+        self.disk.silent_at(self.sync_time())
+    }
+
     /// A leader looks after its learners twice a tick (QP094).
     pub fn half_tick(&self) -> Millis {
         Millis((self.options.tick.0 / 2).max(1))

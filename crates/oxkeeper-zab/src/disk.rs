@@ -2,12 +2,13 @@
 //!
 //! Owns the matching of answers to requests. Requests are answered in order, so counting is enough; each remembers the reign
 //! of the role that asked, so that what a finished role wrote is never taken for the work of the next one (ZOOKEEPER-4541,
-//! ZOOKEEPER-4712: BG010). Must not know what an answer sets free.
+//! ZOOKEEPER-4712: BG010). Owns, too, how long the disk has been silent. Must not know what an answer sets free, nor what
+//! silence costs.
 
 use std::collections::VecDeque;
 
 use oxkeeper_types::persist::Persisted;
-use oxkeeper_types::{Epoch, Zxid};
+use oxkeeper_types::{Epoch, Millis, Zxid};
 
 /// One stay in a role; counts up for the life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
@@ -26,6 +27,12 @@ enum Request {
 pub(crate) struct Disk {
     outstanding: VecDeque<(Reign, Request)>,
     replacements: usize,
+    /// Since when something is outstanding and nothing was answered.
+    waiting_since: Option<Millis>,
+    /// Something was answered since [`Disk::keep_time`].
+    answered: bool,
+    /// It was silent for too long, and still is.
+    is_silent: bool,
 }
 
 impl Disk {
@@ -43,6 +50,37 @@ impl Disk {
         self.outstanding.push_back((reign, Request::CurrentEpoch(epoch)));
     }
 
+    /// What is asked and answered at one moment has been noted.
+    pub fn keep_time(&mut self, now: Millis) {
+        if self.outstanding.is_empty() {
+            self.waiting_since = None;
+        } else if self.answered || self.waiting_since.is_none() {
+            self.waiting_since = Some(now);
+        }
+        self.answered = false;
+    }
+
+    /// When it will have been silent for `limit`. A cut or a snapshot takes as long as it takes: whoever asked for it has a limit of
+    /// its own. `None`, too, where that is known already.
+    pub fn silent_at(&self, limit: Millis) -> Option<Millis> {
+        let since = self.waiting_since.filter(|_| !self.is_silent && !self.is_replacing());
+        since.map(|since| since + limit)
+    }
+
+    /// Until the next answer.
+    pub fn note_silent(&mut self) {
+        self.is_silent = true;
+    }
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    fn answer(&mut self) -> Option<(Reign, Request)> {
+        self.answered = true;
+        self.is_silent = false;
+        self.outstanding.pop_front()
+    }
+
     /// Whether the tree is being built again.
     pub fn is_replacing(&self) -> bool {
         self.replacements > 0
@@ -51,7 +89,7 @@ impl Disk {
     /// The appends through `through` are on disk; `each` gets those of `reign`, in order.
     pub fn logged(&mut self, through: Zxid, reign: Reign, mut each: impl FnMut(Zxid)) {
         loop {
-            let Some((asked_by, Request::Append(zxid))) = self.outstanding.pop_front() else {
+            let Some((asked_by, Request::Append(zxid))) = self.answer() else {
                 panic!("the log is on disk through {through}, which was not appended, or not in this order");
             };
             if asked_by == reign {
@@ -72,7 +110,7 @@ impl Disk {
                 unreachable!("not about an epoch: {answer:?}")
             }
         };
-        match self.outstanding.pop_front() {
+        match self.answer() {
             Some((reign, request)) if request == asked => reign,
             other => panic!("the disk answered {answer:?} where the oldest request is {other:?}"),
         }
@@ -81,7 +119,7 @@ impl Disk {
     /// The tree was replaced: the reign that asked for it, and how far it was to reach. A log that is cut at a transaction that
     /// it does not hold ends before (BG029).
     pub fn replaced(&mut self, last: Zxid) -> (Reign, Zxid) {
-        match self.outstanding.pop_front() {
+        match self.answer() {
             Some((reign, Request::Replace(zxid))) if zxid >= last => {
                 self.replacements -= 1;
                 (reign, zxid)
@@ -92,7 +130,7 @@ impl Disk {
 
     /// The log could not be cut, and is as it was: the reign that asked for it.
     pub fn not_replaced(&mut self) -> Reign {
-        match self.outstanding.pop_front() {
+        match self.answer() {
             Some((reign, Request::Replace(_))) => {
                 self.replacements -= 1;
                 reign

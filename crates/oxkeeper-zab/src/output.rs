@@ -51,6 +51,10 @@ pub enum Output {
     },
     /// The part that this server plays has changed. Everything before it in the list belongs to the old role.
     Role(RoleChange),
+    /// Our own disk has been silent for `syncLimit`, and the role is given up for that; or it answers again. Something to tell.
+    Disk {
+        answers: bool,
+    },
     /// See `Input::ConfirmLeadership`.
     LeadershipConfirmed {
         number: u64,
@@ -90,6 +94,8 @@ pub enum LinkEnd {
     Replaced,
     /// Nothing was heard in the time that `initLimit` or `syncLimit` allows.
     Silent,
+    /// Our own disk has answered nothing for `syncLimit`.
+    DiskSilent,
     /// Our history cannot be cut to where the leader wants it; the next leader is asked for a snapshot.
     CannotTruncate,
     /// The peer broke the protocol; the text says how, with expected and got.

@@ -131,7 +131,11 @@ impl Zab {
             Input::LinkClosed { link } => self.on_link_closed(now, link, out),
             Input::Persisted(Persisted::Truncated { zxid }) => self.on_state_replaced(now, zxid, out),
             Input::Persisted(Persisted::CannotTruncate { last }) => self.on_cannot_truncate(now, last, out),
-            Input::Persisted(persisted) => self.on_persisted(now, persisted, out),
+            Input::Persisted(persisted) => {
+                let was_silent = self.core.disk.is_silent();
+                self.on_persisted(now, persisted, out);
+                self.on_disk_answer(now, was_silent, out);
+            }
             Input::StateReplaced { last } => self.on_state_replaced(now, last, out),
             Input::HistoryRead { link, txns, .. } => {
                 if let Role::Leading(leader) = &mut self.role {
@@ -161,16 +165,22 @@ impl Zab {
                 leader.confirm_leadership(&mut self.core, out);
             }
         }
+        self.core.disk.keep_time(now);
         self.core.history.trim();
         self.invariants();
     }
 
     /// When [`Input::Tick`] has something to do.
     pub fn next_deadline(&self) -> Millis {
+        let role = self.role_deadline();
+        self.core.disk_silent_at().map_or(role, |silent| silent.min(role))
+    }
+
+    fn role_deadline(&self) -> Millis {
         match &self.role {
             Role::Looking(looking) => {
                 let early = looking.early.values().map(|early| early.since + self.core.init_time()).min();
-                let begins = looking.begins.filter(|_| !self.core.disk.is_replacing());
+                let begins = looking.begins.filter(|_| self.is_ready_to_look());
                 let next = [begins, early, self.core.election.next_deadline()].into_iter().flatten().min();
                 next.unwrap_or(Millis(i64::MAX))
             }
@@ -292,10 +302,16 @@ impl Zab {
         self.core.election.ensemble().voters().any(|member| member.id == self.core.me())
     }
 
-    /// If the moment has come. While our history is being replaced, we do not know what to propose.
+    /// While our history is being replaced, we do not know what to propose; while our disk is silent, we could neither lead nor follow.
+    fn is_ready_to_look(&self) -> bool {
+        !self.core.disk.is_replacing() && !self.core.disk.is_silent()
+    }
+
+    /// If the moment has come.
     fn begin_election(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let is_ready = self.is_ready_to_look();
         let Role::Looking(looking) = &mut self.role else { return };
-        if looking.begins.is_some_and(|begins| begins <= now) && !self.core.disk.is_replacing() {
+        if looking.begins.is_some_and(|begins| begins <= now) && is_ready {
             looking.begins = None;
             let (last, epoch) = (self.core.history.last_logged(), self.core.epochs.current());
             self.core.election.look(now, last, epoch, out);
@@ -327,6 +343,9 @@ impl Zab {
     }
 
     fn on_tick(&mut self, now: Millis, out: &mut Vec<Output>) {
+        if self.core.disk_silent_at().is_some_and(|at| at <= now) {
+            self.on_silent_disk(now, out);
+        }
         match &mut self.role {
             Role::Looking(looking) => {
                 let limit = now - self.core.init_time();
@@ -353,6 +372,14 @@ impl Zab {
                 }
             }
         }
+    }
+
+    /// What cannot be logged is neither acknowledged nor counted, and would pile up in memory. So others are to lead, or to be the
+    /// quorum, until the disk answers. In the election this server would only be in the way.
+    fn on_silent_disk(&mut self, now: Millis, out: &mut Vec<Output>) {
+        self.core.disk.note_silent();
+        out.push(Output::Disk { answers: false });
+        self.end_role(now, LinkEnd::DiskSilent, out);
     }
 
     fn on_notification(&mut self, now: Millis, from: ServerId, notification: Notification, out: &mut Vec<Output>) {
@@ -446,6 +473,14 @@ impl Zab {
 
 /// The disk.
 impl Zab {
+    /// An answer of the disk, whatever it is: it is not silent any more.
+    fn on_disk_answer(&mut self, now: Millis, was_silent: bool, out: &mut Vec<Output>) {
+        if was_silent {
+            out.push(Output::Disk { answers: true });
+            self.begin_election(now, out);
+        }
+    }
+
     fn on_persisted(&mut self, now: Millis, persisted: Persisted, out: &mut Vec<Output>) {
         let core = &mut self.core;
         match persisted {

@@ -29,6 +29,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    oxkeeper_server::panics::end_the_process();
     match Arguments::parse().command {
         Command::Server(arguments) => server::run(&arguments),
         Command::Quickstart(arguments) => quickstart::run(&arguments),

@@ -36,16 +36,20 @@ pub fn is_session_password(session: SessionId, password: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct SessionIds {
     next: SessionId,
+    /// Differs from life to life.
+    salt: i64,
 }
 
 impl SessionIds {
     pub fn new(
         wall: Millis,
+        seed: u64,
         server: ServerId,
         rules: OwnerRules,
         known: impl Iterator<Item = (SessionId, Millis)>,
     ) -> SessionIds {
-        let mut ids = SessionIds { next: first_session_id(wall, server, rules) };
+        let salt = ((wall.0 as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - LIFE_BITS)) as i64;
+        let mut ids = SessionIds { next: first_session_id(wall, server, rules), salt };
         known.for_each(|(session, _)| ids.pass(session));
         ids
     }
@@ -57,16 +61,20 @@ impl SessionIds {
         session
     }
 
-    /// This session exists: no later one gets its id. Those of other servers do not matter.
+    /// This session exists: no later one gets its id, nor one that was handed out behind it in an earlier life of this server and has
+    /// ended since, as whoever had that still knows its password. So there is a leap, of another length in each life. Sessions of
+    /// other servers do not matter.
     pub fn pass(&mut self, session: SessionId) {
         let server = |id: SessionId| id.0 >> SERVER_SHIFT;
-        let next = next_session_id(session);
+        let next = skip_reserved((((session.0 >> LIFE_BITS) + 1) << LIFE_BITS) | self.salt);
         if server(session) == server(self.next) && server(next) == server(self.next) && session.0 >= self.next.0 {
             self.next = next;
         }
     }
 }
 
+/// A leap ends at any of so many ids; in the time that stands in an id, within a little more than a minute.
+const LIFE_BITS: u32 = 32;
 /// The server's id stands in the byte above these bits.
 const SERVER_SHIFT: u32 = 56;
 

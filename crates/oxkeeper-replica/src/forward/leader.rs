@@ -46,6 +46,10 @@ impl Replica {
     }
 
     fn on_learner_sync(&mut self, state: &State, now: Now, link: LinkId, out: &mut Outputs) {
+        if self.next_zxid().is_none() {
+            // As for a sync of our own clients: the learner would take it for the answer to a request that got none.
+            return self.step_down(state, now, out);
+        }
         let confirm = self.confirm_leadership(state, now, out);
         self.flight.push_learner_sync(link, confirm);
         self.send_syncs(self.flight.released(), out);

@@ -1,7 +1,10 @@
 //! Who was heard from, through which connection, and who is due to expire (reference `SessionTrackerImpl`, `ExpiryQueue`).
 //!
-//! Deadlines are rounded up to the next tick, so a session lives for its timeout and at most one tick more; plus the
-//! bound on how late the core hears of activity, so that nobody expires who was heard in time.
+//! Deadlines are rounded up to the next tick, and the core hears of activity up to [`TOUCH_DELAY_MS_MAX`] late. So a session whose
+//! client fell silent is due to expire after its timeout, and within one tick and that delay more; it ends when the closeSession
+//! made of it is committed. Nobody expires whom this server's own connections heard in time, as long as its threads run. Of clients
+//! of learners the leader hears with the answers to its PINGs, half a tick later and more where a link is slow; with that delay a
+//! session can end whose client was heard in time, as by the reference.
 
 use hashbrown::{HashMap, HashSet};
 use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;

@@ -116,7 +116,7 @@ impl Cluster {
             recent: Vec::new(),
             recent_after: Zxid::ZERO,
         };
-        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, self.now);
+        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, false, self.now);
         let mut server = Server {
             replica,
             state,
@@ -367,7 +367,7 @@ impl Cluster {
                 let read = ZabInput::HistoryRead { link, after, txns: None };
                 self.events.push_back((id, Event::Input(Input::Peer(read))));
             }
-            PeerOutput::Role { .. } => {}
+            PeerOutput::Role { .. } | PeerOutput::Disk { .. } => {}
         }
     }
 

@@ -139,7 +139,7 @@ impl World {
         };
         let now = Now { monotonic: Millis(1_000_000), wall: Millis(1_700_000_000_000) };
         let state = State { tree: tree(&options) };
-        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, now);
+        let replica = Replica::of_ensemble(options, zab, durable, &state, 0, false, now);
         let mut world = World {
             replica,
             state,
@@ -222,7 +222,7 @@ impl World {
                 PeerOutput::SendImage { image, .. } => self.frozen.push(image),
                 PeerOutput::ReadHistory { link, after } => self.history_wanted.push((link, after)),
                 PeerOutput::Role { .. } => self.dialled = None,
-                PeerOutput::Notify { .. } | PeerOutput::Send { .. } => {}
+                PeerOutput::Notify { .. } | PeerOutput::Send { .. } | PeerOutput::Disk { .. } => {}
             }
         }
     }

@@ -29,12 +29,17 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 /// What one read(2) may take; larger frames are gathered in the connection.
 pub const READ_BYTES: usize = 128 << 10;
 
+/// Of requests that are handed to the core at once. More has to wait for the next wake-up: by then it shows whether the disk keeps up.
+pub const SUBMITTED_BYTES_MAX: usize = 4 << 20;
+
 /// Memory that connections use while it is their turn.
 pub struct Scratch {
     pub read: Vec<u8>,
     pub write: Vec<u8>,
     /// For the core, handed over once per wake-up.
     pub submitted: Vec<CoreEvent>,
+    /// Bytes of the requests in it.
+    pub submitted_bytes: usize,
     /// Sessions heard from since they were last reported.
     pub touched: Vec<SessionId>,
 }
@@ -69,6 +74,7 @@ impl IoThread {
             read: vec![0; READ_BYTES],
             write: Vec::with_capacity(READ_BYTES),
             submitted: Vec::new(),
+            submitted_bytes: 0,
             touched: Vec::new(),
         };
         let (now, connections) = (port.serving.clock.monotonic(), Slab::new());
@@ -131,6 +137,7 @@ impl IoThread {
                 self.sweep(now);
             }
             self.port.core.put(&mut self.scratch.submitted);
+            self.scratch.submitted_bytes = 0;
         }
         let ids: Vec<usize> = self.connections.iter().map(|(place, _)| place).collect();
         for place in ids {

@@ -1,7 +1,7 @@
 //! What a connection does with its bytes: four-letter words, the handshake, and each kind of request.
 
 use super::connection::{Connection, Phase};
-use super::io_thread::Scratch;
+use super::io_thread::{SUBMITTED_BYTES_MAX, Scratch};
 use super::order::{Class, InCore};
 use super::port::{ClientPort, Command};
 use crate::core_queue::CoreEvent;
@@ -187,7 +187,7 @@ impl Connection {
                 if eager && self.refuse_eagerly(port, request(op), reading, out) {
                     return Ok(true);
                 }
-                return self.submit(port, scratch, request(op), now, out);
+                return self.submit(port, scratch, request(op), now, reading, out);
             }
             Route::Auth => self.authenticate(port, header.xid, body, out)?,
             Route::Sasl => answer_sasl(header.xid, body, out)?,
@@ -283,6 +283,7 @@ impl Connection {
         scratch: &mut Scratch,
         request: Request,
         now: Millis,
+        reading: &Reading,
         out: &mut Vec<u8>,
     ) -> Result<bool, End> {
         let Request { xid, op, body, frame_bytes } = request;
@@ -291,6 +292,10 @@ impl Connection {
         if let Some(why) = stale.filter(|_| port.options.drop_stale && port.options.requests_max > 0) {
             bump(&metrics.stale_requests_dropped, 1);
             return Err(End::Because(format!("its waiting request is stale: {why} (request_throttle_drop_stale)")));
+        }
+        if scratch.submitted_bytes > SUBMITTED_BYTES_MAX {
+            self.interrupted = true;
+            return Ok(false);
         }
         if self.is_stalled(port, op, now) {
             return Ok(false);
@@ -304,13 +309,18 @@ impl Connection {
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            let zxid = port.serving.handover.shared().tree.last_processed();
+            // Whoever holds the shared side must not ask for it again: the core may wait for the exclusive one between the two.
+            let zxid = match &reading.state {
+                Some(state) => state.tree.last_processed(),
+                None => port.serving.handover.shared().tree.last_processed(),
+            };
             write_error(xid, zxid, ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
         let large_bytes = self.admit_large(port, frame_bytes)?;
         self.submitted(port, InCore { xid, op: op.number(), since: now, large_bytes });
+        scratch.submitted_bytes += frame_bytes;
         scratch.submitted.push(CoreEvent::Input(Input::Submit(Submitted {
             conn: self.link.conn,
             session: self.session,
@@ -322,9 +332,14 @@ impl Connection {
         Ok(true)
     }
 
-    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`).
+    /// With `request_throttle_max_requests` under way, a request waits where it is (reference `RequestThrottler`); and with as much
+    /// waiting for the disk as may.
     fn is_stalled(&mut self, port: &ClientPort, op: OpCode, now: Millis) -> bool {
         let max = port.options.requests_max;
+        if port.serving.history.backlog.is_full() {
+            self.stalled_since.get_or_insert(now);
+            return true;
+        }
         if max == 0 || port.outstanding.load(Relaxed) < max || self.is_throttled(port, op, now) {
             return false;
         }

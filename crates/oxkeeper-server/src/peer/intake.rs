@@ -20,9 +20,12 @@ use std::net::TcpStream;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What one read may take.
 const READ_BYTES: usize = 64 << 10;
+/// Between two looks at a disk that has to catch up.
+const DISK_PAUSE: Duration = Duration::from_millis(5);
 /// Where the length of a packet's data stands: behind type and zxid.
 const LENGTH_AT: usize = 12;
 
@@ -45,6 +48,7 @@ impl Intake {
     pub fn read_all(&self) -> String {
         let alone = self.link.side == Side::Leader;
         loop {
+            self.wait_for_the_disk();
             // On a learner others may take what comes, so it is waited for without the lock.
             if !alone
                 && let Err(error) = self.link.socket.peek(&mut [0])
@@ -56,6 +60,14 @@ impl Intake {
             if let Err(why) = self.take(&mut lock(&self.cutter), wait) {
                 return why;
             }
+        }
+    }
+
+    /// What a peer sends faster than the disk takes it stays in the peer's connection. A peer whose words wait here for long is taken
+    /// for silent; by then our own disk is, too.
+    fn wait_for_the_disk(&self) {
+        while self.shared.server.history.backlog.is_full() && self.link.is_open() {
+            std::thread::sleep(DISK_PAUSE);
         }
     }
 

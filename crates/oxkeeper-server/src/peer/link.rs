@@ -54,6 +54,9 @@ struct Queue {
     waiting: usize,
     /// More than [`LINK_BYTES_MAX`] by so much may wait: history that the peer is sent.
     allowance: usize,
+    /// And by so much: what the peer has taken of an image, behind which live traffic waits, since nothing waited last. A peer that
+    /// takes an image faster than the traffic grows is no slow reader, however large the image is.
+    image_taken: usize,
     /// The writer has something in hand.
     writing: bool,
     ended: bool,
@@ -91,6 +94,10 @@ impl PeerLink {
         }
     }
 
+    /// Nobody has ended it, on this side.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed) && !lock(&self.queue).ended
+    }
     pub fn is_nameless(&self) -> bool {
         self.nameless.load(Relaxed)
     }
@@ -145,12 +152,18 @@ impl PeerLink {
                     return;
                 }
                 Ok(n) => drop(queue.fresh.drain(..n)),
-                // The reader finds out too, and tells.
-                Err(_) => queue.fresh.clear(),
+                // What is lost leaves a hole in the stream, so it ends here. The reader would not find out by itself where the
+                // system is short of something, or only this direction is closed.
+                Err(error) => {
+                    queue.fresh.clear();
+                    drop(queue);
+                    tracing::warn!("closing the connection of {}: it cannot be written: {error}", self.peer());
+                    return self.shut_down();
+                }
             }
         }
         queue.shelve_fresh();
-        let (waiting, max) = (queue.waiting, LINK_BYTES_MAX + queue.allowance);
+        let (waiting, max) = (queue.waiting, LINK_BYTES_MAX + queue.allowance + queue.image_taken);
         drop(queue);
         if waiting > max {
             tracing::warn!(
@@ -173,6 +186,9 @@ impl PeerLink {
                 tracing::info!("closed the connection with {}: a newer one took its place", self.peer())
             }
             LinkEnd::Silent => tracing::warn!("closed the connection with {}: nothing was heard in time", self.peer()),
+            LinkEnd::DiskSilent => {
+                tracing::info!("closed the connection with {}: our own disk does not answer", self.peer())
+            }
             LinkEnd::CannotTruncate => tracing::warn!(
                 "closed the connection with {}: the history here cannot be cut to where the leader wants it. Nothing was changed, and \
                  a snapshot is asked for",
@@ -201,9 +217,15 @@ impl PeerLink {
                 queue.writing = true;
                 return Some(item);
             }
+            queue.image_taken = 0;
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
+    /// The peer has taken so many bytes more of an image.
+    pub(super) fn image_taken(&self, bytes: usize) {
+        lock(&self.queue).image_taken += bytes;
+    }
+
     /// So many bytes of an item were sent, or they were not and the link has to end.
     pub(super) fn written(&self, bytes: usize, well: bool) {
         let mut queue = lock(&self.queue);
@@ -259,4 +281,53 @@ fn send_now(socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
         }
     }
     Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxkeeper_tree::{Tree, TreeOptions};
+    use oxkeeper_types::Zxid;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    /// A link without its threads, and its peer.
+    fn link() -> (PeerLink, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (peer, address) = listener.accept().unwrap();
+        for side in [&socket, &peer] {
+            side.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        }
+        (PeerLink::new(LinkId(1), socket, address, Side::Learner(ServerId(1))), peer)
+    }
+    fn send(link: &PeerLink) {
+        link.put(&Packet::Ack { zxid: Zxid(1) });
+        link.flush();
+    }
+
+    #[test]
+    fn a_send_that_fails_ends_the_link_though_nothing_comes_from_the_peer() {
+        let (link, _peer) = link();
+        link.socket.shutdown(Shutdown::Write).unwrap();
+        send(&link);
+        // As its reader would find out. Without an end it waits, and a request that was lost with the send is never answered.
+        assert_eq!((&link.socket).read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_waits_behind_an_image_may_be_as_long_as_the_image_so_far() {
+        let (link, mut peer) = link();
+        link.put_image(Tree::new(TreeOptions::default()).freeze(), 0);
+        link.image_taken(LINK_BYTES_MAX);
+        lock(&link.queue).waiting = 2 * LINK_BYTES_MAX - 100;
+        send(&link);
+        peer.set_nonblocking(true).unwrap();
+        assert_eq!(peer.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::WouldBlock, "it is open");
+        peer.set_nonblocking(false).unwrap();
+        lock(&link.queue).waiting = 2 * LINK_BYTES_MAX;
+        send(&link);
+        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "it reads slower than the traffic grows");
+    }
 }

@@ -104,6 +104,7 @@ fn write_image(shared: &PeerShared, link: &PeerLink, image: ImageId, generation:
         }
         (&link.socket).write_all(&piece)?;
         sent += piece.len();
+        link.image_taken(piece.len());
     }
     let mut signature = (SNAP_SIGNATURE.len() as u32).to_be_bytes().to_vec();
     signature.extend_from_slice(SNAP_SIGNATURE.as_bytes());

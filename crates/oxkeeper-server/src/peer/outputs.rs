@@ -88,6 +88,11 @@ impl Peers {
                     self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
                     self.enter(role);
                 }
+                PeerOutput::Disk { answers: true } => tracing::info!("the disk answers again: looking for a leader"),
+                PeerOutput::Disk { answers: false } => tracing::error!(
+                    "the disk of the transaction log has answered nothing for syncLimit ticks, so this server neither leads nor \
+                     follows until it does. Look after the disk; nothing that was acknowledged is lost"
+                ),
             }
         }
         self.flush(last);

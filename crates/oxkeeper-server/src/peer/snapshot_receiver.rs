@@ -34,8 +34,6 @@ impl SnapshotReceiver {
         if zxid < Zxid::ZERO {
             return Err(format!("a snapshot at {zxid}: expected a zxid from 0"));
         }
-        // A snapshot of our own that is still being written may have the same name, and is of no use any more.
-        server.history.end_generation();
         tracing::info!("Getting a snapshot from leader 0x{:x}, from {}", zxid.0, from);
         let files = &server.files;
         let writer = SnapshotWriter::create(server.disk.clone(), &files.dirs, zxid, files.snapshot.compression)

@@ -26,11 +26,22 @@ impl TestServer {
         TestServer::start_on(Arc::new(FaultDisk::new()), lines)
     }
     pub fn start_on(disk: Arc<dyn Disk>, lines: &str) -> TestServer {
+        TestServer::start_with(disk, lines, None)
+    }
+    /// One of the servers that `lines` names.
+    pub fn start_member(disk: Arc<dyn Disk>, lines: &str, my_id: usize) -> TestServer {
+        TestServer::start_with(disk, lines, Some(my_id.to_string()))
+    }
+    fn start_with(disk: Arc<dyn Disk>, lines: &str, my_id: Option<String>) -> TestServer {
         let address = if lines.contains("clientPortAddress") { "" } else { "clientPortAddress=127.0.0.1\n" };
         let words = if lines.contains("whitelist") { "" } else { "4lw.commands.whitelist=*\n" };
-        let text = format!("clientPort=0\n{address}dataDir=/data\n{words}tickTime=2000\npreAllocSize=64\n{lines}\n");
+        let tick = if lines.contains("tickTime") { "" } else { "tickTime=2000\n" };
+        let text = format!("clientPort=0\n{address}dataDir=/data\n{words}{tick}preAllocSize=64\n{lines}\n");
         let main = MainSource::File { path: "test.cfg".into(), text };
-        let config = Config::load(&Inputs { main, ..Inputs::default() }, &mut |_| Ok(None)).unwrap();
+        let config = Config::load(&Inputs { main, ..Inputs::default() }, &mut |path| {
+            Ok(my_id.clone().filter(|_| path.ends_with("myid")))
+        })
+        .unwrap();
         let settings = Settings::from_config(&config, 7).unwrap();
         let running = start(settings, disk.clone()).unwrap();
         let port = running.client_address.unwrap().port();

@@ -12,11 +12,13 @@
 //! | GlobalPrimaryOrder | a transaction of an earlier epoch is delivered behind one of a later |
 //! | PrimaryIntegrity | a leader is established without everything that was delivered of earlier epochs |
 //! | ShouldNotBeTriggered | an assertion of the product fails (`lib`) |
+//! | SilentDisk | a server leads or follows though its disk has answered nothing for longer than `syncLimit` |
 //! | CommitWithQuorum | a leader has taken the acknowledgements of a quorum, and has not committed |
 //! | PersistBeforeSend | something leaves that promises what the disk has not confirmed |
 
 use super::{Broadcast, Checks, Leadership};
 use crate::host::Running;
+use crate::swarm::RunOptions;
 use bytes::Bytes;
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_proto::txn::{Txn, TxnEntry};
@@ -115,6 +117,22 @@ impl Checks {
             let text =
                 format!("server {} leads epoch {} with currentEpoch {}", h + 1, epoch.0, running.durable.current.0);
             self.fail("PersistBeforeSend", text);
+        }
+    }
+
+    /// A server has looked at its clock. Clocks differ by a tenth.
+    pub fn on_woken(&mut self, h: usize, running: &Running, options: &RunOptions) {
+        let limit_us = options.tick_ms * 1000 * u64::from(options.sync_limit);
+        let waited_us = self.now - running.job_since;
+        let takes_part = matches!(running.mode, Mode::Leader | Mode::Follower | Mode::Observer);
+        if takes_part && running.job.is_some() && waited_us > limit_us * 5 / 4 + options.tick_ms * 1000 {
+            let text = format!(
+                "server {} is {:?} and its disk has been silent for {} ms",
+                h + 1,
+                running.mode,
+                waited_us / 1000
+            );
+            self.fail("SilentDisk", text);
         }
     }
 

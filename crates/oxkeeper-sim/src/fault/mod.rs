@@ -12,7 +12,7 @@ use crate::points;
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
-use crate::world::{Crash, Event, World};
+use crate::world::{Crash, Event, ServerEvent, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
 use oxkeeper_zab::LinkId;
@@ -100,6 +100,11 @@ pub enum Fault {
         times: u64,
         us: u64,
     },
+    /// Whatever is asked of the disk is answered when this ends.
+    DiskHangs {
+        target: Target,
+        us: u64,
+    },
     /// The nth call that changes something fails once.
     DiskFails {
         target: Target,
@@ -156,6 +161,7 @@ pub enum Undo {
     Stop(usize),
     ClockRate(usize),
     DiskSlow(usize),
+    DiskHangs(usize),
     DiskFull(usize),
     Client(usize),
     /// Begins: the next step.
@@ -177,9 +183,22 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     let span = options.duration_ms * 1000;
     let mut faults: Vec<(u64, Fault)> =
         (0..options.faults).map(|_| (r.between(span / 20, span * 19 / 20), draw(r, options))).collect();
+    faults.extend(hanging_disks(options));
     faults.sort_by_key(|(at, _)| *at);
     faults.extend(peers::plan(options));
     faults
+}
+
+/// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults; and
+/// where clocks are even, so that those runs go on judging when sessions end ([`times_are_kept`]).
+fn hanging_disks(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "hanging disks");
+    let span = options.duration_ms * 1000;
+    if options.early || !options.disk_faults || options.clock_faults || options.faults == 0 || !r.chance(60) {
+        return Vec::new();
+    }
+    let hang = |r: &mut Random| Fault::DiskHangs { target: target(r, options), us: r.between(1_000_000, 15_000_000) };
+    (0..r.between(1, 3)).map(|_| (r.between(span / 20, span * 19 / 20), hang(r))).collect()
 }
 
 fn target(r: &mut Random, options: &RunOptions) -> Target {
@@ -245,14 +264,15 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         }
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
-        DiskSlow { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
+        DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
         ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
     }
 }
 
 /// Whether time passes for a server as for everybody in this run, but for slow and fast clocks.
 pub fn times_are_kept(options: &RunOptions) -> bool {
-    let late = |fault: &Fault| matches!(fault, Fault::Pause { .. } | Fault::Slow { .. } | Fault::DiskSlow { .. });
+    use Fault::{DiskHangs, DiskSlow, Pause, Slow};
+    let late = |fault: &Fault| matches!(fault, Pause { .. } | Slow { .. } | DiskSlow { .. } | DiskHangs { .. });
     !plan(options).iter().any(|(_, fault)| late(fault))
 }
 
@@ -367,6 +387,11 @@ impl World {
                 self.hosts[h].disk_slowness = times;
                 self.after(us, Event::Undo(Undo::DiskSlow(h)));
             }
+            Fault::DiskHangs { target, us } => {
+                let h = self.find(target);
+                self.hosts[h].disk_hangs = true;
+                self.after(us, Event::Undo(Undo::DiskHangs(h)));
+            }
             Fault::DiskFails { target, nth } => {
                 let h = self.find(target);
                 self.hosts[h].disk.fail_call(nth, DiskFault::Once(ErrorKind::Other));
@@ -437,6 +462,13 @@ impl World {
             Undo::Address(_) => {}
             Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
             Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
+            Undo::DiskHangs(h) => {
+                let host = &mut self.hosts[h];
+                host.disk_hangs = false;
+                if std::mem::take(&mut host.disk_held) {
+                    self.server_after(0, h, ServerEvent::DiskDone);
+                }
+            }
             Undo::DiskFull(h) => {
                 self.hosts[h].disk.heal();
                 self.hosts[h].disk_full = false;
@@ -459,6 +491,7 @@ impl World {
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));
             self.undo(Undo::DiskSlow(h));
+            self.undo(Undo::DiskHangs(h));
             self.undo(Undo::DiskFull(h));
             self.undo(Undo::Address(h));
             self.hosts[h].armed = None;

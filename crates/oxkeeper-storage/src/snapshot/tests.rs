@@ -219,3 +219,24 @@ fn a_path_with_an_empty_part_is_refused() {
     let error = load(&disk, &file, TreeOptions::default()).unwrap_err();
     assert!(error.to_string().contains("//a is not a path"), "{error}");
 }
+
+#[test]
+fn two_that_are_written_at_one_zxid_do_not_share_a_file() {
+    let disk = FaultDisk::new();
+    let dirs = Dirs::new(Path::new("/data"), None);
+    disk.create_dir_all(&dirs.snapshots).unwrap();
+    let begin = || SnapshotWriter::create(Arc::new(disk.clone()), &dirs, Zxid(5), Compression::None).unwrap();
+    let mut tree = Tree::new(TreeOptions::default());
+    let image = tree.freeze();
+    let mut body = Vec::new();
+    tree.image_next(&mut tree.image_cursor(image), &mut body, usize::MAX);
+    // Given a reception that is given up while the next one is under way
+    let (mut first, mut second) = (begin(), begin());
+    first.write(&body[..10]).unwrap();
+    second.write(&body).unwrap();
+    drop(first);
+    // Then the next one is whole
+    let file = second.finish(&Trailers::default()).unwrap();
+    assert!(load(&disk, &file, TreeOptions::default()).is_ok());
+    assert_eq!(disk.list(&dirs.snapshots).unwrap().len(), 1);
+}

@@ -14,6 +14,7 @@ use oxkeeper_tree::{ImageProgress, Tree};
 use oxkeeper_types::Zxid;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Bytes of body asked for at once: how long a lock on the tree is held.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -65,7 +66,9 @@ impl SnapshotWriter {
     ) -> StorageResult<SnapshotWriter> {
         assert!(zxid >= Zxid::ZERO, "a snapshot at {zxid} would have no name");
         let dir = dirs.snapshots.clone();
-        let tmp = dir.join(snapshot_tmp_name(zxid, compression));
+        // A second reception of one snapshot begins before the first one's writer is dropped, which removes its file.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let tmp = dir.join(snapshot_tmp_name(zxid, compression, NEXT.fetch_add(1, Relaxed)));
         let file = disk.create(&tmp).map_err(|e| StorageError::io("create", &tmp, e))?;
         let packer = Some(Packer::new(FileSink::new(file), compression));
         let checksum = Checksum::default();

@@ -366,6 +366,25 @@ fn a_silent_leader_is_given_up() {
 }
 
 #[test]
+fn a_follower_whose_disk_is_silent_gives_up_and_so_does_an_observer() {
+    for (me, what) in [(1, proposal(2, 1)), (4, Packet::Inform { zxid: z(2, 1), txn: txn() })] {
+        let mut f = Bench::following(me, 3);
+        f.packet(9, what);
+        let limit = 10_000;
+        f.pass(limit - 1);
+        f.packet(9, Packet::Ping { zxid: z(2, 1), touched: None });
+        let lines = f.pass(1);
+        assert_eq!(lines[..3], ["disk answers: false", "close 9: DiskSilent", "looking"], "server {me}");
+        let round = f.zab.report().election_round;
+        f.pass(100_000);
+        assert_eq!(f.zab.report().election_round, round);
+        assert_eq!(f.disk_once(), ["disk answers: true"]);
+        f.pass(1_000);
+        assert!(f.zab.report().election_round > round, "server {me}");
+    }
+}
+
+#[test]
 fn a_refused_write_under_the_zxid_before_is_passed_over_wherever_it_comes() {
     // Leaders of 3.9.0 to 3.9.5: what they cannot read has no zxid of its own, and ⟨e, 0⟩ before their first.
     let refusal = |epoch, counter| Packet::Proposal { zxid: z(epoch, counter), txn: error_txn() };

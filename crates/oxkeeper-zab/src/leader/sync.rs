@@ -32,6 +32,16 @@ impl Establishing {
     }
 }
 
+/// How a learner is going to get what it lacks.
+struct Planned<'a> {
+    link: LinkId,
+    /// The end of its history.
+    last: Zxid,
+    plan: SyncPlan,
+    /// From the log on disk; empty where it was not read.
+    older: &'a [(Zxid, TxnBytes)],
+}
+
 impl Leader {
     /// All that wait for their history, observers as there are places.
     pub(super) fn synchronise_waiting(&mut self, core: &Core, now: Millis, out: &mut Vec<Output>) {
@@ -49,7 +59,7 @@ impl Leader {
         for (link, last) in waiting {
             let means = Means { force_snapshot: core.options.force_snapshot_sync, log: core.options.sync_from_disk };
             let plan = sync_plan::choose(&core.history, last, means);
-            self.carry_out(core, now, link, last, plan, &[], out);
+            self.carry_out(core, now, Planned { link, last, plan, older: &[] }, out);
         }
     }
 
@@ -65,7 +75,7 @@ impl Leader {
         let Some(learner) = self.learners.get(&link) else { return };
         let State::Reading { last } = learner.state else { return };
         let plan = sync_plan::choose_with_log(&core.history, last, txns, core.options.force_snapshot_sync);
-        self.carry_out(core, now, link, last, plan, txns.unwrap_or_default(), out);
+        self.carry_out(core, now, Planned { link, last, plan, older: txns.unwrap_or_default() }, out);
         self.synchronise_waiting(core, now, out);
     }
 
@@ -88,17 +98,8 @@ impl Leader {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn carry_out(
-        &mut self,
-        core: &Core,
-        now: Millis,
-        link: LinkId,
-        last: Zxid,
-        plan: SyncPlan,
-        older: &[(Zxid, TxnBytes)],
-        out: &mut Vec<Output>,
-    ) {
+    fn carry_out(&mut self, core: &Core, now: Millis, planned: Planned, out: &mut Vec<Output>) {
+        let Planned { link, last, plan, older } = planned;
         let has_place = self.has_place(core, link, plan);
         let learner = self.learners.get_mut(&link).expect("a learner that waits for its history");
         if !has_place {

@@ -558,6 +558,51 @@ fn a_leader_alone_commits_what_is_on_its_disk() {
 }
 
 #[test]
+fn a_leader_whose_disk_is_silent_gives_up_and_comes_back_with_its_disk() {
+    let mut l = Bench::established(3);
+    let limit = i64::from(options().sync_limit) * options().tick.0;
+    l.propose();
+    for n in 1.. {
+        let next = z(2, n + 1);
+        // The follower does its part, so there is a quorum without our disk.
+        l.ack(2, z(2, n));
+        let lines = l.pass(limit / 10);
+        if n < 10 {
+            assert!(!lines.iter().any(|line| line == "looking"), "{n}: {lines:?}");
+            assert!(l.propose().contains(&format!("2 PROPOSAL 2.{}", next.counter())));
+            continue;
+        }
+        assert_eq!(lines, ["disk answers: false", "close 2: DiskSilent", "looking"]);
+        break;
+    }
+    assert_eq!(l.answers(2), [], "who could neither lead nor follow is in nobody's way");
+    let round = l.zab.report().election_round;
+    l.pass(100 * limit);
+    assert_eq!((l.zab.report().election_round, l.zab.next_deadline()), (round, Millis(i64::MAX)));
+    assert_eq!(l.disk_once(), ["disk answers: true"]);
+    assert_eq!(l.zab.report().election_round, round + 1);
+    l.disk();
+    assert_eq!(l.zab.last_logged(), z(2, 10), "nothing of it is lost");
+    // Where it goes on answering there is nothing to give up.
+    l.elect(1);
+}
+
+#[test]
+fn a_disk_that_is_slow_and_answers_is_not_silent() {
+    let mut l = Bench::established(3);
+    let limit = i64::from(options().sync_limit) * options().tick.0;
+    l.propose();
+    for n in 1..20 {
+        l.propose();
+        l.ack(2, z(2, n + 1));
+        let lines = l.pass(limit - 1);
+        assert!(!lines.iter().any(|line| line == "looking"), "{n}: {lines:?}");
+        l.disk_once();
+        assert!(l.zab.report().is_established_leader());
+    }
+}
+
+#[test]
 fn hierarchical_quorums_count_weights_in_groups() {
     // QP124: two groups of three; a majority of groups is both.
     let mut lines: Vec<(String, String)> = (1..=6).map(|id| (format!("server.{id}"), format!("h{id}:1:2"))).collect();
