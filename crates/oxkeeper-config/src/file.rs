@@ -14,7 +14,10 @@ pub fn read_text(path: &Path) -> io::Result<Option<String>> {
             let text = format!("{} bytes; a configuration file has at most {FILE_BYTES_MAX}", meta.len());
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A file in the place of its directory is for whoever needs the directory to tell.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         _ => {}
     }
     let bytes = std::fs::read(path)?;

@@ -273,6 +273,56 @@ fn die(error: &StorageError) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing::field::{Field, Visit};
+    use tracing::span;
+
+    /// Keeps the text of every event.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for Lines {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                lock(&self.0).push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            event.record(&mut self.clone());
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_slow_sync_is_counted_and_warned_of_in_the_words_of_the_reference() {
+        let (lines, metrics, log) = (Lines::default(), Arc::new(Metrics::new(1)), Path::new("log.1"));
+        let thread = "SyncThread:3".to_owned();
+        let mut syncs = SlowSyncs { metrics: metrics.clone(), thread, threshold_ms: 1000, began: Instant::now() };
+        tracing::subscriber::with_default(lines.clone(), || {
+            syncs.sync_begins(log);
+            syncs.threshold_ms = u128::MAX;
+            syncs.sync_ended(log, 8208);
+            assert!(lock(&lines.0).is_empty(), "it was not slow");
+            syncs.threshold_ms = 1000;
+            syncs.began -= Duration::from_millis(1500);
+            syncs.sync_ended(log, 8208);
+        });
+        let said = lock(&lines.0).join("\n");
+        assert!(said.starts_with("fsync-ing the write ahead log in SyncThread:3 took 1"), "{said}");
+        assert!(said.contains("ms which will adversely effect operation latency.File size is 8208 bytes. "), "{said}");
+        assert_eq!(metrics.core.slow_syncs.load(Relaxed), 1);
+    }
     use std::time::Duration;
 
     const LONG: Duration = Duration::from_secs(3600);

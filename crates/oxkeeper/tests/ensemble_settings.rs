@@ -208,6 +208,43 @@ fn a_client_port_that_is_taken_ends_the_start_of_a_member_before_it_looks_for_a_
 }
 
 #[test]
+fn a_member_that_trusts_a_log_without_a_snapshot_writes_one_so_that_the_next_start_need_not() {
+    let mut trio = Trio::start("trust-empty");
+    let snapshots = |trio: &Trio, id: usize| {
+        let files = std::fs::read_dir(trio.data(id).join("version-2")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("snapshot.")).collect::<Vec<_>>()
+    };
+    trio.wait_for_leader(3);
+    trio.client(1).create("/kept", b"", CreateMode::Persistent).unwrap();
+    for id in 1..=3 {
+        trio.kill(id);
+        snapshots(&trio, id).iter().for_each(|name| {
+            std::fs::remove_file(trio.data(id).join("version-2").join(name)).unwrap();
+        });
+    }
+    let config = |trio: &Trio, id: usize| std::fs::read_to_string(trio.config(id)).unwrap();
+    let before: Vec<String> = (1..=3).map(|id| config(&trio, id)).collect();
+    for id in 1..=3 {
+        std::fs::write(trio.config(id), config(&trio, id) + "snapshot.trust.empty=true\n").unwrap();
+        trio.start_again(id);
+    }
+    trio.wait_for_leader(3);
+    for id in 1..=3 {
+        eventually("a snapshot of what the log holds", || !snapshots(&trio, id).is_empty());
+    }
+    // The switch is taken out again, as its documentation asks for.
+    for id in 1..=3 {
+        trio.kill(id);
+        std::fs::write(trio.config(id), &before[id - 1]).unwrap();
+        trio.start_again(id);
+    }
+    trio.wait_for_leader(3);
+    assert!(trio.client(2).exists("/kept", false).unwrap().is_some());
+    trio.stop();
+}
+
+#[test]
 fn without_a_quorum_clients_that_only_read_are_served_where_that_is_enabled() {
     let mut trio = Trio::new("read-only", |_, text, _| {
         text.replace("tickTime=2000", "tickTime=500") + "readonlymode.enabled=true\n"

@@ -43,6 +43,17 @@ fn a_data_directory_that_may_not_be_made_leaves_with_3() {
 }
 
 #[test]
+fn a_file_in_the_place_of_the_data_directory_leaves_with_3() {
+    let scratch = Scratch::new("file-as-dir");
+    let file = scratch.0.join("data");
+    std::fs::write(&file, "no directory").unwrap();
+    let config = scratch.config(&format!("# the last one counts\ndataDir={}", file.display()));
+    let (status, said) = end(server(&[config.to_str().unwrap()]));
+    assert_eq!(status.code(), Some(3), "{said}");
+    assert!(said.contains(file.to_str().unwrap()), "{said}");
+}
+
+#[test]
 fn a_port_that_is_taken_leaves_with_1() {
     let scratch = Scratch::new("bad-port");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
