@@ -256,6 +256,9 @@ impl World {
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
             PeerOutput::Disk { .. } => {}
             PeerOutput::Role { role, .. } => {
+                if role == RoleChange::Looking {
+                    self.check.on_role_over(h);
+                }
                 running.dial = None;
                 running.listening = self.options.always_listens
                     || matches!(role, RoleChange::Preparing { .. } | RoleChange::Leading { .. });

@@ -27,6 +27,12 @@ impl Checks {
         *arrived = commits(packet).map_or(*arrived, |zxid| zxid.max(*arrived));
     }
 
+    /// A server looks for a leader, and serves nobody. What it was told before its leader was established is not committed for good:
+    /// in synchronisation a leader sends a COMMIT for its whole history.
+    pub fn on_role_over(&mut self, server: usize) {
+        self.arrived[server] = Zxid::ZERO;
+    }
+
     /// The answer of a read leaves; `arrived` is what stood here when its bytes came.
     pub fn on_read_answered(&mut self, server: usize, arrived: Zxid, mut frames: &[u8]) {
         // Events of watches that were restored may stand before it.
