@@ -111,7 +111,10 @@ impl Report {
             Ok(text) => println!("ok {name}: {text} ({seconds:.1} s)"),
             Err(e) => {
                 self.failed += 1;
-                println!("{e}\nFAIL {name}: see above ({seconds:.1} s)");
+                // The cause stands in the line as well: where only such lines are kept, it is what remains.
+                let text = e.to_string();
+                let cause: String = text.lines().next().unwrap_or_default().chars().take(400).collect();
+                println!("{text}\nFAIL {name}: {cause} ({seconds:.1} s)");
             }
         }
     }
