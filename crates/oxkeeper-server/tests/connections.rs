@@ -261,6 +261,27 @@ fn a_wrong_password_is_answered_with_nothing_and_closes() {
 }
 
 #[test]
+fn a_client_that_has_seen_more_than_the_server_is_closed_without_an_answer() {
+    let server = TestServer::start("");
+    let mut ahead = connect_request(10_000, 0, &[0; 16]);
+    // Behind the length and the version of the protocol.
+    ahead[8..16].copy_from_slice(&0x1_0000_0000i64.to_be_bytes());
+    let mut socket = server.socket();
+    socket.write_all(&ahead).unwrap();
+    assert!(is_closed(&mut socket));
+}
+
+#[test]
+fn an_authentication_that_fails_is_answered_without_a_zxid_and_closes() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    let auth = [&0i32.to_be_bytes()[..], &text("unheard-of"), &frame(b"x")].concat();
+    let reply = client.call(&request(-4, 100, &auth));
+    assert_eq!((reply.xid, reply.zxid, reply.error), (-4, 0, -115));
+    assert!(is_closed(&mut client.socket));
+}
+
+#[test]
 fn the_id_of_a_session_starts_with_the_number_of_the_server() {
     let server = TestServer::start("");
     assert_eq!(server.client().session >> 56, 1, "a standalone server is number 1");

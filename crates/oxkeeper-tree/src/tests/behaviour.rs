@@ -198,6 +198,10 @@ fn quota_usage_follows_without_touching_the_stat() {
     assert_eq!((quota.prefix.as_str(), limits.count(), limits.bytes_hard_limit()), ("/a", 2, 100));
     assert_eq!((usage.count(), limits.count_hard_limit(), limits.bytes()), (2, 9, -1));
     assert_eq!(story.tree.quota_for("/ab"), None);
+    // What a client has spoiled says nothing, which is -1, and is counted on.
+    story.set_data(stats, "spoiled", 1);
+    story.create("/a/d", Some(b"1234567"));
+    assert_eq!(story.text(stats), "count=0,bytes=6");
     story.delete("/zookeeper/quota/a/zookeeper_limits");
     assert_eq!(story.tree.quota_for("/a/b"), None);
 }
