@@ -434,16 +434,22 @@ fn the_configuration_stands_in_its_node() {
 
 #[test]
 fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
-    let mut c = Cluster::new(3, 0);
-    c.options.read_only_enabled = true;
-    c.start(1);
-    let before = c.now.monotonic;
-    c.run_until("read-only service", |c| c.mode(1) == Mode::ReadOnly);
-    assert!(c.now.monotonic - before >= Millis(2000));
-    let refused = c.open(1, SessionId::NONE, [0; 16]);
-    assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
-    c.start(2);
-    c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
+    for (tick, grace) in [(500, 2000), (3000, 3000)] {
+        let mut c = Cluster::new(3, 0);
+        c.options.read_only_enabled = true;
+        c.options.tick = Millis(tick);
+        c.start(1);
+        let before = c.now.monotonic;
+        c.run_until("read-only service", |c| c.mode(1) == Mode::ReadOnly);
+        assert_eq!(c.now.monotonic - before, Millis(grace), "the longer of 2 s and a tick of {tick} ms");
+        let refused = c.open(1, SessionId::NONE, [0; 16]);
+        assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
+        let reader = c.open_for(1, SessionId::NONE, [0; 16], true);
+        assert!(matches!(c.take(1, reader)[..], [Got::Connected { .. }]));
+        c.start(2);
+        c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
+        assert_eq!(c.got(1, reader), [Got::Closed], "it may come back now");
+    }
 }
 
 #[test]

@@ -180,9 +180,11 @@ fn quota_usage_follows_without_touching_the_stat() {
     let mut story = Story::new();
     story.create("/a", Some(b"12345"));
     story.create("/a/b", Some(b"123"));
+    let digest = story.tree.digest();
     story.create("/zookeeper/quota/a", None);
     let limits = b"count=2,bytes=-1=;byteHardLimit=100;countHardLimit=9";
     story.create("/zookeeper/quota/a/zookeeper_limits", Some(limits));
+    assert_eq!(story.tree.digest(), digest, "the system's nodes are no part of it");
     assert_eq!(story.set_data("/a", "1", 1).error, ErrorCode::Ok, "the statistics node may be missing");
     story.create("/zookeeper/quota/a/zookeeper_stats", Some(b"count=0,bytes=0"));
     let stats = "/zookeeper/quota/a/zookeeper_stats";
