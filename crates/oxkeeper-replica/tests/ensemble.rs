@@ -348,6 +348,28 @@ fn a_new_leader_keeps_what_was_acknowledged_and_sessions_go_on() {
 }
 
 #[test]
+fn a_leader_that_has_proposed_nothing_answers_reads_with_the_end_of_the_history_before_its_epoch() {
+    let (mut c, leader) = serving(3, 0);
+    all_serve(&mut c);
+    let follower = followers(&c, leader)[0];
+    let conn = c.open(follower, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(follower, conn).is_empty());
+    let Got::Connected { session, password } = c.take(follower, conn)[0].clone() else { panic!("connected") };
+    let (error, last) = create(&mut c, follower, conn, "/a", 0);
+    assert_eq!(error, 0);
+    assert_eq!(sync(&mut c, follower, conn), 0);
+    c.kill(leader);
+    c.run_until("a new leader", |c| c.leader().is_some_and(|id| id != leader));
+    let leader = c.leader().expect("there is one");
+    let conn = c.open(leader, session, password);
+    c.run_until("the session", |c| !c.got(leader, conn).is_empty());
+    assert_eq!(c.take(leader, conn), [Got::Connected { session, password }]);
+    let (error, zxid, _) =
+        c.call(leader, conn, EXISTS, |w| PathWatchRequest { path: "/a".into(), watch: false }.write(w));
+    assert_eq!((error, zxid), (0, last));
+}
+
+#[test]
 fn a_server_that_comes_late_gets_the_whole_tree() {
     let mut c = Cluster::new(3, 0);
     c.start(1);
@@ -412,16 +434,22 @@ fn the_configuration_stands_in_its_node() {
 
 #[test]
 fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
-    let mut c = Cluster::new(3, 0);
-    c.options.read_only_enabled = true;
-    c.start(1);
-    let before = c.now.monotonic;
-    c.run_until("read-only service", |c| c.mode(1) == Mode::ReadOnly);
-    assert!(c.now.monotonic - before >= Millis(2000));
-    let refused = c.open(1, SessionId::NONE, [0; 16]);
-    assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
-    c.start(2);
-    c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
+    for (tick, grace) in [(500, 2000), (3000, 3000)] {
+        let mut c = Cluster::new(3, 0);
+        c.options.read_only_enabled = true;
+        c.options.tick = Millis(tick);
+        c.start(1);
+        let before = c.now.monotonic;
+        c.run_until("read-only service", |c| c.mode(1) == Mode::ReadOnly);
+        assert_eq!(c.now.monotonic - before, Millis(grace), "the longer of 2 s and a tick of {tick} ms");
+        let refused = c.open(1, SessionId::NONE, [0; 16]);
+        assert_eq!(c.got(1, refused), [Got::Closed], "this client wants to write");
+        let reader = c.open_for(1, SessionId::NONE, [0; 16], true);
+        assert!(matches!(c.take(1, reader)[..], [Got::Connected { .. }]));
+        c.start(2);
+        c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
+        assert_eq!(c.got(1, reader), [Got::Closed], "it may come back now");
+    }
 }
 
 #[test]

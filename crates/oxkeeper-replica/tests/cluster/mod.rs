@@ -374,6 +374,10 @@ impl Cluster {
     // Clients.
 
     pub fn open(&mut self, id: i64, session: SessionId, password: [u8; 16]) -> ConnId {
+        self.open_for(id, session, password, false)
+    }
+
+    pub fn open_for(&mut self, id: i64, session: SessionId, password: [u8; 16], read_only: bool) -> ConnId {
         let conn = ConnId(self.next_id);
         self.next_id += 1;
         let client = Conn { session: SessionId::NONE, got: Vec::new(), closed: false };
@@ -384,7 +388,7 @@ impl Cluster {
             timeout_ms: 10_000,
             session,
             password: password.to_vec(),
-            read_only: Some(false),
+            read_only: Some(read_only),
         };
         self.input(id, Input::Connect { conn, request });
         conn

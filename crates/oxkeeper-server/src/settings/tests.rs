@@ -121,6 +121,9 @@ fn keys_of_an_ensemble_arrive() {
         ("observer.election.DelayMs=10", "Millis(200)", "Millis(10)", |s| {
             format!("{:?}", member(s).zab.observer_election_delay)
         }),
+        ("quorumCnxnTimeoutMs=12", "15s", "12ms", |s| format!("{:?}", member(s).peers.greeting_timeout)),
+        ("electionPortBindRetry=13", "Some(3)", "Some(13)", |s| format!("{:?}", member(s).peers.bind_retries_max)),
+        ("electionPortBindRetry=0", "Some(3)", "None", |s| format!("{:?}", member(s).peers.bind_retries_max)),
         ("leader.nodelay=false", "true", "false", |s| member(s).peers.leader_no_delay.to_string()),
         ("follower.nodelay=false", "true", "false", |s| member(s).peers.learner_no_delay.to_string()),
         ("leaderServes=no", "true", "false", |s| s.replica.leader_serves.to_string()),
