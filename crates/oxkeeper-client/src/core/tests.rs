@@ -13,7 +13,7 @@ use oxkeeper_types::{Millis, OpCode, SessionId, Xid, Zxid};
 const PASSWORD: Password = [7; 16];
 
 fn session() -> Session {
-    Session::new(SessionOptions { timeout_ms: 3000, read_only: false, resume: None })
+    Session::new(SessionOptions { timeout_ms: 3000, ..SessionOptions::default() })
 }
 
 fn framed(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -203,7 +203,8 @@ fn watches_are_registered_again_in_packets_of_128_kib() {
     let mut seen = 0;
     for packet in &packets {
         assert!(packet.len() <= SET_WATCHES_BYTES_MAX + 28, "{} bytes", packet.len());
-        let request = SetWatches2Request::read(&mut Reader::unbounded(packet)).unwrap();
+        assert_eq!(packet.0, OpCode::SetWatches2);
+        let request = SetWatches2Request::read(&mut Reader::unbounded(&packet.1)).unwrap();
         assert_eq!(request.relative_zxid, Zxid(7));
         seen += request.data.len() + request.child.len();
     }
