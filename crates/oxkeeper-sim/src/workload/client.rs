@@ -229,6 +229,7 @@ impl World {
                     }
                 }
                 Outcome::Event(SessionEvent::State(state)) => self.on_session_state(c, state),
+                Outcome::Event(SessionEvent::Rewatched { .. }) => {}
             }
         }
     }
