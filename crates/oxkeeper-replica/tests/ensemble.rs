@@ -348,6 +348,28 @@ fn a_new_leader_keeps_what_was_acknowledged_and_sessions_go_on() {
 }
 
 #[test]
+fn a_new_leader_gives_each_session_its_full_timeout() {
+    let (mut c, leader) = serving(3, 0);
+    all_serve(&mut c);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let silent = c.client(here);
+    assert_eq!(create(&mut c, here, silent, "/silent", EPHEMERAL).0, 0);
+    let pass = |c: &mut Cluster, ms| {
+        let then = c.now.monotonic + Millis(ms);
+        c.run_until("time", |c| c.now.monotonic >= then);
+    };
+    // 8 s of its 10 are over when another leader takes over.
+    pass(&mut c, 8000);
+    c.kill(leader);
+    c.run_until("a new leader", |c| c.leader().is_some_and(|id| id != leader));
+    let is_there = |c: &Cluster| c.servers[&there].state.tree.node("/silent").is_some();
+    pass(&mut c, 9000);
+    assert!(is_there(&c), "its time has begun anew");
+    pass(&mut c, 3000);
+    assert!(!is_there(&c), "and ends");
+}
+
+#[test]
 fn a_leader_that_has_proposed_nothing_answers_reads_with_the_end_of_the_history_before_its_epoch() {
     let (mut c, leader) = serving(3, 0);
     all_serve(&mut c);

@@ -80,6 +80,12 @@ fn followers_share_the_limit_of_outstanding_requests() {
 }
 
 #[test]
+fn acls_are_checked_eagerly_in_an_ensemble_only() {
+    let eager = |ensemble| settings("enableEagerACLCheck=true", ensemble).replica.eager_acl_check;
+    assert_eq!([eager(true), eager(false)], [true, false]);
+}
+
+#[test]
 fn keys_of_the_tree_and_its_files_arrive() {
     let cases: &[Case] = &[
         ("snapshot.trust.empty=true", "false", "true", |s| s.files.recover.trust_empty_snapshot.to_string()),
