@@ -105,7 +105,7 @@ fn line(outcome: &Outcome) -> String {
     let verdict = outcome.violation.as_ref().map_or("ok".to_string(), |v| format!("BROKEN {v}"));
     let c = outcome.counts;
     format!(
-        "seed {} hash {:016x} us {} events {} delivered {} trees {} writes {} reads {} syncs {} watches {} arrived {} learner_answers {} leaders {} vain_ms {} recovery_ms {} {verdict}",
+        "seed {} hash {:016x} us {} events {} delivered {} trees {} writes {} reads {} syncs {} watches {} arrived {} learner_answers {} cuts_of_two {} leaders {} vain_ms {} recovery_ms {} {verdict}",
         outcome.options.seed,
         outcome.hash,
         outcome.simulated_us,
@@ -118,6 +118,7 @@ fn line(outcome: &Outcome) -> String {
         c.events_checked,
         c.reads_arrived,
         c.learner_answers,
+        c.cuts_of_two,
         c.leaders,
         c.elected_in_vain_ms,
         c.recovery_ms,

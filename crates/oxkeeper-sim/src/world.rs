@@ -136,6 +136,8 @@ pub struct World {
     pub healed: bool,
     /// A learner whose leader dies with the next image that it installs.
     pub(crate) widow: Option<(usize, usize)>,
+    /// The other voter, which is cut off from them for as long.
+    pub(crate) alone: Option<usize>,
     /// That has happened.
     pub(crate) died: bool,
     /// How often each point of a server's work was passed, by the address of its name, which is quick to compare.
@@ -167,6 +169,7 @@ impl World {
             next_name: 1,
             healed: false,
             widow: None,
+            alone: None,
             died: false,
             points: BTreeMap::new(),
             options,
@@ -499,8 +502,9 @@ impl World {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
             Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
-        if matches!(job, Job::Install(_)) {
-            self.widow(h);
+        if matches!(job, Job::Install(_)) && self.widow(h) {
+            self.running(h).job = Some(job);
+            return self.server_after(fault::INSTALL_US, h, ServerEvent::DiskDone);
         }
         if self.point(h, before) {
             return;

@@ -97,6 +97,19 @@ fn a_leader_that_its_voters_have_left_does_not_wait_for_them() {
     }
 }
 
+/// Two of three servers are left, and the history of one of them cannot be cut: its promise says that it wants a snapshot, and counts.
+#[test]
+fn two_of_three_elect_though_the_history_of_one_cannot_be_cut() {
+    for seed in [3, 34, 102] {
+        let outcome = run(&RunOptions::of_seed(seed), false);
+        assert_eq!(outcome.violation, None, "{}", outcome.options);
+        assert!(outcome.counts.cuts_of_two > 0, "no such cut was tried: {}", outcome.options);
+        let planted = RunOptions { planted: Some(Bug::PromiseNotCounted), ..RunOptions::of_seed(seed) };
+        let rule = run(&planted, false).violation.map(|violation| violation.rule);
+        assert_eq!(rule, Some("Liveness"), "{planted}");
+    }
+}
+
 /// A false alarm: the last acknowledgement of NEWLEADER came when others had delivered in a later epoch already.
 #[test]
 fn a_leader_may_be_established_too_late() {

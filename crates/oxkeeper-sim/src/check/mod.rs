@@ -100,6 +100,8 @@ pub struct Counts {
     pub learner_answers: u64,
     pub leaders: u64,
     pub expired: u64,
+    /// Cuts of a history that were not possible, while one of three voters was dead for good: the other two have to do without.
+    pub cuts_of_two: u64,
     /// Simulated milliseconds that servers were elected without ever leading, until they looked again.
     pub elected_in_vain_ms: u64,
     /// Simulated milliseconds from the end of all faults until everybody was served.

@@ -5,6 +5,7 @@
 
 mod peers;
 
+pub(crate) use peers::INSTALL_US;
 pub use peers::Widow;
 
 use crate::museum::Bug;
@@ -448,10 +449,14 @@ impl World {
     pub(crate) fn undo(&mut self, undo: Undo) {
         self.trace.note(self.now, Who::World, "undo", &[], || format!("{undo:?}"));
         match undo {
-            Undo::Network => self.net.heal(self.now),
+            Undo::Network => {
+                self.net.heal(self.now);
+                self.cut_alone();
+            }
             Undo::Cut(..) | Undo::Stop(_) if self.healed => {}
             Undo::Cut(a, b, cut) => {
                 self.net.set_cut(a, b, cut);
+                self.cut_alone();
                 self.net.wake_stalled(self.now);
             }
             Undo::Stop(h) => self.stop(Target::Server(h), Crash::Killed, 200_000),
@@ -487,6 +492,7 @@ impl World {
         // A learner that waits in its grave for a leader; a disk that has died stays dead.
         let dead = if self.widow.take().is_none() && self.died { self.hosts.iter().position(|h| h.dead) } else { None };
         (0..self.hosts.len()).filter(|h| Some(*h) != dead).for_each(|h| self.raise(h));
+        self.alone = None;
         self.net.heal(self.now);
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));
