@@ -9,7 +9,7 @@ use crate::network::{ConnKey, Kind, Message, Network, Node, Side};
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::{Transcript, Who};
-use crate::workload::Client;
+use crate::workload::{Burst, Client};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::Mode;
@@ -38,6 +38,7 @@ pub enum Event {
     Client(usize, u64, ClientEvent),
     Fault(usize),
     Undo(Undo),
+    Burst(Burst),
 }
 
 pub enum ServerEvent {
@@ -266,6 +267,7 @@ impl World {
             }
             Event::Fault(n) => self.inject(n),
             Event::Undo(undo) => self.undo(undo),
+            Event::Burst(burst) => self.burst(burst),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::points;
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
+use crate::workload::Burst;
 use crate::world::{Crash, Event, ServerEvent, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
@@ -141,6 +142,8 @@ pub enum Fault {
     },
     /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
     LeaderLeavesHalf,
+    /// No fault of anything: many ask at one server at the same moment.
+    Burst(Burst),
     ClientMoves {
         client: usize,
     },
@@ -187,7 +190,19 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     faults.extend(hanging_disks(options));
     faults.sort_by_key(|(at, _)| *at);
     faults.extend(peers::plan(options));
+    faults.extend(bursts(options));
     faults
+}
+
+/// In two of three ensembles, from a stream of their own.
+fn bursts(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "bursts");
+    let span = options.duration_ms * 1000;
+    if options.early || options.servers() == 1 || !r.chance(67) {
+        return Vec::new();
+    }
+    let burst = |r: &mut Random| Burst { server: r.index(options.servers()), seed: r.draw(), waves: r.between(1, 6) };
+    (0..r.between(2, 8)).map(|_| (r.between(span / 20, span * 19 / 20), Fault::Burst(burst(r)))).collect()
 }
 
 /// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults; and
@@ -266,7 +281,7 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
         DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
+        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf | Burst(_) => true,
     }
 }
 
@@ -349,6 +364,7 @@ impl World {
             }
             Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
             Fault::LeaderLeavesHalf => self.leader_leaves_half(),
+            Fault::Burst(burst) => self.burst_gathers(burst),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
         }
