@@ -176,6 +176,9 @@ impl World {
                 return false;
             }
         }
+        if let Some(members) = out.members.take() {
+            self.hosts[h].kept = Some(*members);
+        }
         self.check.end_of_step(h);
         true
     }

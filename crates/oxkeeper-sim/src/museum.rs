@@ -74,6 +74,7 @@ bugs! {
     LimitNotPassedOn = "limit-not-passed-on", "syncLimit is not handed to consensus, which waits for its disk and its peers at ease", "", 86;
     EarlyAckForgotten = "early-ack-forgotten", "a leader forgets what was acknowledged before NEWLEADER", "3911", 28;
     StrangerBelieved = "stranger-believed", "what a stranger says of epochs ends leaders, as often as it says it", "", 5;
+    OldListKept = "old-list-kept", "the first list of members is kept, and counts beside those that come by files", "3814, 3829, 3830, 3842", 2;
     PromiseNotCounted = "promise-not-counted", "a promise with a wish for a snapshot does not tell what history it stands upon, so it is not counted", "", 3;
     UsedUpEpochRefused = "used-up-epoch-refused", "a start refuses a log that goes on behind the end of an epoch's counter", "1277", 5;
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "", 2;

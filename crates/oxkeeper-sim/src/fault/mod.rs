@@ -8,6 +8,7 @@ mod peers;
 pub(crate) use peers::INSTALL_US;
 pub use peers::Widow;
 
+use crate::members::Members;
 use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
@@ -142,6 +143,11 @@ pub enum Fault {
     },
     /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
     LeaderLeavesHalf,
+    /// The next list of members comes by files, one server after the other.
+    NextList {
+        pause_us: u64,
+        seed: u64,
+    },
     /// No fault of anything: many ask at one server at the same moment.
     Burst(Burst),
     ClientMoves {
@@ -191,6 +197,7 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     faults.sort_by_key(|(at, _)| *at);
     faults.extend(peers::plan(options));
     faults.extend(bursts(options));
+    faults.extend(lists(options));
     faults
 }
 
@@ -215,6 +222,17 @@ fn hanging_disks(options: &RunOptions) -> Vec<(u64, Fault)> {
     }
     let hang = |r: &mut Random| Fault::DiskHangs { target: target(r, options), us: r.between(1_000_000, 15_000_000) };
     (0..r.between(1, 3)).map(|_| (r.between(span / 20, span * 19 / 20), hang(r))).collect()
+}
+
+/// Some of the lists of members that a run has come among its faults; the others come when those are over.
+fn lists(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "lists");
+    if options.changes() == Members::Same {
+        return Vec::new();
+    }
+    let span = options.duration_ms * 1000;
+    let list = |r: &mut Random| Fault::NextList { pause_us: r.between(300_000, 3_000_000), seed: r.draw() };
+    (0..r.below(4)).map(|_| (r.between(span / 20, span * 19 / 20), list(r))).collect()
 }
 
 fn target(r: &mut Random, options: &RunOptions) -> Target {
@@ -281,7 +299,12 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
         DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf | Burst(_) => true,
+        ClientMoves { .. }
+        | ClientVanishes { .. }
+        | Stranger { .. }
+        | LeaderLeavesHalf
+        | NextList { .. }
+        | Burst(_) => true,
     }
 }
 
@@ -364,6 +387,7 @@ impl World {
             }
             Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
             Fault::LeaderLeavesHalf => self.leader_leaves_half(),
+            Fault::NextList { pause_us, seed } => self.next_list(pause_us, seed),
             Fault::Burst(burst) => self.burst_gathers(burst),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),

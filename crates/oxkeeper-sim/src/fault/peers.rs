@@ -4,6 +4,7 @@
 //! Drawn from a stream of their own, behind the other faults of a run, so that those stay what they are.
 
 use super::{Fault, Target, Undo};
+use crate::members::Members;
 use crate::museum::Bug;
 use crate::network::Kind;
 use crate::random::Random;
@@ -51,8 +52,9 @@ pub(super) fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
             faults.push((r.between(span / 20, span * 19 / 20), Fault::Stranger { target, epoch, member }));
         }
     }
+    let is_same = options.changes() == Members::Same;
     let may_leave = options.crashes && options.network_faults && options.disk_faults;
-    if r.chance(50) && options.voters == 3 && may_leave && options.commit_log_count <= WINDOW_MAX {
+    if r.chance(50) && options.voters == 3 && may_leave && options.commit_log_count <= WINDOW_MAX && is_same {
         faults.push((r.between(span / 20, span / 3), Fault::LeaderLeavesHalf));
     }
     faults
