@@ -40,7 +40,7 @@ bugs! {
     AcceptedEpochNotWritten = "accepted-epoch-not-written", "acceptedEpoch is confirmed and not written", "", 1;
     CurrentEpochNotWritten = "current-epoch-not-written", "currentEpoch is confirmed and not written", "", 1;
     EpochBeforeLog = "epoch-before-log", "epochs of a batch are written before its transactions", "4643", 1;
-    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023", 6;
+    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023", 3;
     TruncatesTooMuch = "truncates-too-much", "TRUNC cuts one transaction more than it was told", "", 19;
     SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays", "etcd 13766", 1491;
     SnapshotNamedTooLate = "snapshot-named-too-late", "a snapshot is named for the transaction behind its last", "etcd 14685", 3;
@@ -63,7 +63,7 @@ bugs! {
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
     SyncOvertaken = "sync-overtaken", "a leader's SYNC leaves behind the COMMITs of the same step", "", 2;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 951;
-    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 6;
+    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 2;
     CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198", 1;
     CommitLost = "commit-lost", "every fiftieth COMMIT is lost on its link", "", 8;
     CommitWithProposal = "commit-with-proposal", "COMMIT is sent with the PROPOSAL, before a quorum has it", "4394", 27;
