@@ -117,6 +117,8 @@ fn keys_of_the_tree_and_its_files_arrive() {
 fn keys_of_an_ensemble_arrive() {
     let cases: &[Case] = &[
         ("commitLogCount=9", "500", "9", |s| member(s).zab.commit_log_count.to_string()),
+        ("snapshotSizeFactor=0.5", "0.33", "0.5", |s| member(s).peers.history_factor.to_string()),
+        ("snapshotSizeFactor=-1", "true", "false", |s| member(s).zab.sync_from_disk.to_string()),
         ("quorumListenOnAllIPs=true", "false", "true", |s| member(s).peers.listen_on_all.to_string()),
         ("tcpKeepAlive=true", "false", "true", |s| member(s).peers.keep_alive.to_string()),
         ("leader.maxTimeToWaitForEpoch=77", "None", "Some(Millis(77))", |s| {
