@@ -161,6 +161,8 @@ fn planted_bugs_are_found() {
         (Bug::RecoveryForgets, 1..=10),
         (Bug::ReadBeforeApply, 9..=12),
         (Bug::ReadWithoutLook, 9..=12),
+        (Bug::SyncAtApply, 1..=6),
+        (Bug::PassedEpochRefused, 25..=33),
     ] {
         let mut runs = seeds.map(|seed| RunOptions { planted: Some(bug), ..RunOptions::of_seed(seed) });
         assert!(runs.any(|options| run(&options, false).violation.is_some()), "{} was not found", bug.name());
