@@ -367,13 +367,18 @@ impl Cluster {
                 let read = ZabInput::HistoryRead { link, after, txns: None };
                 self.events.push_back((id, Event::Input(Input::Peer(read))));
             }
-            PeerOutput::Role { .. } | PeerOutput::Disk { .. } => {}
+            PeerOutput::Role { .. } | PeerOutput::Tell(_) => {}
         }
     }
 
     // Clients.
 
     pub fn open(&mut self, id: i64, session: SessionId, password: [u8; 16]) -> ConnId {
+        self.open_as(id, session, password, false)
+    }
+
+    /// The same, for a client that is content with reading.
+    pub fn open_as(&mut self, id: i64, session: SessionId, password: [u8; 16], read_only: bool) -> ConnId {
         let conn = ConnId(self.next_id);
         self.next_id += 1;
         let client = Conn { session: SessionId::NONE, got: Vec::new(), closed: false };
@@ -384,7 +389,7 @@ impl Cluster {
             timeout_ms: 10_000,
             session,
             password: password.to_vec(),
-            read_only: Some(false),
+            read_only: Some(read_only),
         };
         self.input(id, Input::Connect { conn, request });
         conn
