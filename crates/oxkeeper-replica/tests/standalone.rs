@@ -6,20 +6,24 @@ use common::{Got, Server};
 use oxkeeper_proto::client::{
     CreateRequest, CreateTtlRequest, DeleteRequest, EventType, PathWatchRequest, SetDataRequest,
 };
+use oxkeeper_proto::jute::{Reader, read_acl_list};
 use oxkeeper_replica::Options;
 use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::node::OwnerRules;
-use oxkeeper_types::{ConnId, Millis, SessionId};
+use oxkeeper_types::{Acl, ConnId, Id, Millis, Perms, SessionId};
 
 const CREATE: i32 = 1;
 const DELETE: i32 = 2;
 const EXISTS: i32 = 3;
 const GET: i32 = 4;
 const SET: i32 = 5;
+const GET_ACL: i32 = 6;
 const CHILDREN: i32 = 8;
 const SYNC: i32 = 9;
 const CREATE_CONTAINER: i32 = 19;
 const CREATE_TTL: i32 = 21;
+const SET_WATCHES: i32 = 101;
+const GET_EPHEMERALS: i32 = 103;
 const CLOSE: i32 = -11;
 
 fn server() -> Server {
@@ -46,6 +50,10 @@ fn a_write_is_answered_only_after_the_disk_has_synced_it() {
     assert!(s.state.tree.node("/a").is_none(), "nor can anybody see it");
     s.sync_disk();
     assert!(matches!(s.got(conn)[..], [Got::Reply { xid: 1, error: 0, .. }]));
+    let late = s.client();
+    assert_eq!(s.got(late), [], "a session is a transaction, too");
+    s.sync_disk();
+    assert!(matches!(s.got(late)[..], [Got::Connected { .. }]));
 }
 
 #[test]
@@ -114,6 +122,19 @@ fn a_silent_session_expires_and_one_that_is_heard_does_not() {
 }
 
 #[test]
+fn a_step_of_the_wall_clock_ends_no_session_and_keeps_none() {
+    for step in [3_600_000, -3_600_000] {
+        let mut s = server();
+        let conn = s.client();
+        s.now.wall = Millis(s.now.wall.0 + step);
+        s.advance(9000);
+        assert_eq!(s.got(conn), [], "{step} ms");
+        s.advance(3000);
+        assert_eq!(s.got(conn), [Got::Closed], "{step} ms");
+    }
+}
+
+#[test]
 fn a_session_moves_to_a_new_connection_with_its_password() {
     let mut s = server();
     let first = s.open(SessionId::NONE, [0; 16], 10_000);
@@ -147,6 +168,21 @@ fn a_closed_connection_leaves_its_session_until_it_expires() {
     assert!(s.state.tree.node("/e").is_some());
     s.advance(10_000);
     assert!(s.state.tree.node("/e").is_none());
+}
+
+#[test]
+fn nobody_resumes_a_session_that_is_closing_or_unknown_though_the_password_fits() {
+    let mut s = server();
+    let conn = s.open(SessionId::NONE, [0; 16], 10_000);
+    let [Got::Connected { session, password, .. }] = s.got(conn)[..] else { panic!("not connected") };
+    s.auto_sync = false;
+    s.send(conn, 1, CLOSE, |_| {});
+    let refused = Got::Connected { session: SessionId::NONE, timeout_ms: 0, password: [0; 16] };
+    let closing = s.open(session, password, 10_000);
+    assert_eq!(s.got(closing), [refused.clone(), Got::Closed]);
+    s.sync_disk();
+    let closed = s.open(session, password, 10_000);
+    assert_eq!(s.got(closed), [refused, Got::Closed]);
 }
 
 /// A server with TTL nodes, and a client whose session outlives the test.
@@ -237,12 +273,92 @@ fn a_write_starts_the_time_of_a_ttl_node_again_and_children_do_not() {
 }
 
 #[test]
+fn the_age_of_a_ttl_node_is_told_by_the_wall_clock() {
+    for (step, is_left) in [(0, true), (40_000, false)] {
+        let (mut s, conn) = with_reaper(Options::default());
+        create_ttl(&mut s, conn, "/ttl", 90_000);
+        s.now.wall = Millis(s.now.wall.0 + step);
+        s.advance(60_000);
+        assert_eq!(s.state.tree.node("/ttl").is_some(), is_left, "{step} ms more by the clock on the wall");
+    }
+}
+
+#[test]
 fn a_malformed_read_is_answered_and_the_connection_stays() {
     let mut s = server();
     let conn = s.client();
     assert_eq!(s.call(conn, GET, |w| w.int(1000)).0, -5);
     assert_eq!(s.call(conn, CHILDREN, |w| PathWatchRequest { path: "/".into(), watch: false }.write(w)).0, 0);
     assert_eq!(exists(&mut s, conn, "/a\0", false), -8);
+    for path in ["a", "/a/", "//"] {
+        assert_eq!(exists(&mut s, conn, path, false), -101, "{path}");
+        assert_eq!(s.call(conn, GET, |w| PathWatchRequest { path: path.into(), watch: false }.write(w)).0, -101);
+    }
+}
+
+#[test]
+fn who_has_no_admin_right_gets_an_acl_with_its_hashes_masked() {
+    let mut s = server();
+    let conn = s.client();
+    let list = |id: &str| vec![Acl::new(Perms::ADMIN, Id::new("digest", id)), Acl::new(Perms::READ, Id::anyone())];
+    let request = CreateRequest { path: "/a".into(), data: None, acl: Some(list("ann:hash")), flags: 0 };
+    assert_eq!(s.call(conn, CREATE, |w| request.write(w)).0, 0);
+    let got = |s: &mut Server| {
+        let (error, _, body) = s.call(conn, GET_ACL, |w| w.string("/a"));
+        assert_eq!(error, 0);
+        read_acl_list(&mut Reader::unbounded(&body)).unwrap()
+    };
+    assert_eq!(got(&mut s), Some(list("ann:x")));
+    s.set_auth(conn, vec![Id::new("digest", "ann:hash")]);
+    assert_eq!(got(&mut s), Some(list("ann:hash")));
+}
+
+#[test]
+fn whether_a_node_exists_is_for_its_readers_to_know() {
+    let mut s = server();
+    let conn = s.client();
+    let acl = Some(vec![Acl::new(Perms::READ, Id::new("digest", "ann:hash"))]);
+    let request = CreateRequest { path: "/a".into(), data: None, acl, flags: 0 };
+    assert_eq!(s.call(conn, CREATE, |w| request.write(w)).0, 0);
+    assert_eq!((exists(&mut s, conn, "/a", false), exists(&mut s, conn, "/b", false)), (-102, -101));
+    s.set_auth(conn, vec![Id::new("digest", "ann:hash")]);
+    assert_eq!(exists(&mut s, conn, "/a", false), 0);
+}
+
+#[test]
+fn ephemerals_are_told_by_a_plain_prefix_of_their_paths() {
+    let mut s = server();
+    let (conn, other) = (s.client(), s.client());
+    for (conn, path) in [(conn, "/ab"), (conn, "/b"), (other, "/ac")] {
+        assert_eq!(create(&mut s, conn, path, 1), 0);
+    }
+    for (prefix, expected) in
+        [("", &["/ab", "/b"][..]), (" ", &["/ab", "/b"]), ("/", &["/ab", "/b"]), ("/a", &["/ab"]), ("/ab/", &[])]
+    {
+        let (error, _, body) = s.call(conn, GET_EPHEMERALS, |w| w.string(prefix));
+        let mut paths = Reader::unbounded(&body).strings().unwrap();
+        paths.sort();
+        assert_eq!((error, paths), (0, expected.iter().map(|path| (*path).into()).collect()), "{prefix:?}");
+    }
+}
+
+#[test]
+fn what_set_watches_replays_stands_before_its_reply() {
+    let mut s = server();
+    let conn = s.client();
+    create(&mut s, conn, "/a", 0);
+    s.got(conn);
+    s.send(conn, -8, SET_WATCHES, |w| {
+        w.long(0);
+        w.int(1);
+        w.string("/a");
+        w.int(0);
+        w.int(0);
+    });
+    let [Got::Event { zxid: -1, kind, path }, Got::Reply { xid: -8, error: 0, .. }] = &s.got(conn)[..] else {
+        panic!("an event, then the reply")
+    };
+    assert_eq!((*kind, path.as_str()), (EventType::NodeDataChanged, "/a"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use std::io::Write;
 use std::net::Shutdown;
+use std::path::Path;
 
 #[test]
 fn pipelined_requests_are_answered_in_order_and_read_their_own_writes() {
@@ -261,6 +262,27 @@ fn a_wrong_password_is_answered_with_nothing_and_closes() {
 }
 
 #[test]
+fn a_client_that_has_seen_more_than_the_server_is_closed_without_an_answer() {
+    let server = TestServer::start("");
+    let mut ahead = connect_request(10_000, 0, &[0; 16]);
+    // Behind the length and the version of the protocol.
+    ahead[8..16].copy_from_slice(&0x1_0000_0000i64.to_be_bytes());
+    let mut socket = server.socket();
+    socket.write_all(&ahead).unwrap();
+    assert!(is_closed(&mut socket));
+}
+
+#[test]
+fn an_authentication_that_fails_is_answered_without_a_zxid_and_closes() {
+    let server = TestServer::start("");
+    let mut client = server.client();
+    let auth = [&0i32.to_be_bytes()[..], &text("unheard-of"), &frame(b"x")].concat();
+    let reply = client.call(&request(-4, 100, &auth));
+    assert_eq!((reply.xid, reply.zxid, reply.error), (-4, 0, -115));
+    assert!(is_closed(&mut client.socket));
+}
+
+#[test]
 fn the_id_of_a_session_starts_with_the_number_of_the_server() {
     let server = TestServer::start("");
     assert_eq!(server.client().session >> 56, 1, "a standalone server is number 1");
@@ -391,6 +413,11 @@ fn snapshots_are_written_while_requests_go_on() {
     }
     eventually("a snapshot is there", || server.figure("cnt_snapshottime") != "0");
     let disk = server.stop();
+    let files = disk.list(Path::new("/data/version-2")).unwrap();
+    assert!(
+        files.iter().filter(|file| file.name.starts_with("log.")).count() > 1,
+        "the log rolls with each: {files:?}"
+    );
     let server = TestServer::start_on(disk, "");
     assert_eq!(server.figure("znode_count"), "504");
 }
@@ -449,6 +476,10 @@ fn a_batch_waits_for_its_size_or_its_delay() {
 
 /// A server with one request under way, of the first client, and one that waits for it, of the second.
 fn with_a_waiting_request(lines: &str, timeout: i32) -> (TestServer, Vec<Client>) {
+    with_waiting(lines, timeout, &create(1, "/b", b"", 0))
+}
+
+fn with_waiting(lines: &str, timeout: i32, waiting: &[u8]) -> (TestServer, Vec<Client>) {
     let lines = format!("{THREE_AT_A_TIME}request_throttle_max_requests=1\nrequest_throttle_stall_time=5\n{lines}");
     let server = TestServer::start(&lines);
     let mut clients = join(&server, &[FOR_EVER, timeout, FOR_EVER]);
@@ -456,7 +487,7 @@ fn with_a_waiting_request(lines: &str, timeout: i32) -> (TestServer, Vec<Client>
     assert_eq!((clients[0].timeout, clients[1].timeout), (FOR_EVER, timeout));
     clients[0].send(&create(1, "/a", b"", 0));
     eventually("the first request is under way", || server.figure("outstanding_requests") == "1");
-    clients[1].send(&create(1, "/b", b"", 0));
+    clients[1].send(waiting);
     eventually("the second request waits", || server.figure("request_throttle_wait_count") != "0");
     (server, clients)
 }
@@ -492,6 +523,19 @@ fn a_waiting_request_of_a_client_that_has_gone_is_dropped() {
     let _more = join(&server, &[FOR_EVER; 2]);
     assert_eq!(clients[0].receive().error, 0);
     assert_eq!(clients[0].call(&get(2, "/b", false)).error, -101);
+}
+
+#[test]
+fn the_end_of_a_session_is_never_stale_nor_throttled() {
+    let (server, mut clients) = with_waiting("throttled_op_wait_time=50", FOR_EVER, &request(1, CLOSE, b""));
+    clients[1].socket.shutdown(Shutdown::Both).unwrap();
+    let _more = join(&server, &[FOR_EVER; 2]);
+    assert_eq!(clients[0].receive().error, 0);
+    // Five handshakes, a create, and the end of the session.
+    eventually("it is under way", || server.figure("sync_processor_request_queued") == "7");
+    let _more = join(&server, &[FOR_EVER; 2]);
+    eventually("it is done", || server.figure("global_sessions") == "6");
+    assert_eq!((server.figure("stale_requests_dropped"), server.figure("throttled_ops")), ("0".into(), "0".into()));
 }
 
 #[test]

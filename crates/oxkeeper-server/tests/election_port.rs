@@ -256,6 +256,9 @@ fn a_silent_connection_keeps_nobody_and_is_closed() {
     for socket in &mut silent {
         assert!(is_closed(socket));
     }
+    // Who has said who it is may be silent for longer than that.
+    three.write_all(&frame(&vote(3, 5))).unwrap();
+    assert_eq!(t.member.wait_vote(), (3, vote(3, 5)));
 }
 
 #[test]
@@ -281,6 +284,26 @@ fn strangers_and_observers_without_an_id_are_dialled_back_where_they_say() {
         let (from, _) = t.member.wait_vote();
         assert!(if id == 0 { from == 0 } else { from < 0 }, "{from}");
     }
+}
+
+#[test]
+fn of_strangers_32_are_dialled_back_at_most() {
+    let mut t = between();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let come = || {
+        let mut stranger = dial(t.port);
+        stranger.write_all(&greeting(i64::MAX, listener.local_addr().unwrap().port())).unwrap();
+        stranger
+    };
+    let kept: Vec<_> = (0..32).map(|_| (come(), accept(&listener))).collect();
+    assert!(is_closed(&mut come()));
+    // Whoever is a member is heard all the same; by then the stranger would have been dialled.
+    let mut three = dial(t.port);
+    three.write_all(&greeting(3, t.three_port)).unwrap();
+    t.member.wait_link(3, true);
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(kept);
 }
 
 #[test]
@@ -318,4 +341,23 @@ fn two_members_that_dial_each_other_end_up_with_one_connection() {
         while one.wait_vote().1.round != round {}
         while two.wait_vote().1.round != round {}
     }
+    // One of ours, at its own end and at the other's: the larger id has dialled, and the smaller one has taken it.
+    let open = || established(ports[1]) + established(ports[3]);
+    let end = Instant::now() + PATIENCE;
+    while open() != 1 {
+        assert!(Instant::now() < end, "{} connections", open());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((established(ports[1]), established(ports[3])), (1, 0));
+}
+
+/// Connections that were taken at this port of 127.0.0.1 and are open.
+fn established(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let here = format!("0100007F:{port:04X}");
+    table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|f| f[1] == here && f[3] == "01")
+        .count()
 }

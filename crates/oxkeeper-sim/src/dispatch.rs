@@ -9,7 +9,7 @@ use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
 use crate::world::{Crash, ServerEvent, World};
-use oxkeeper_proto::quorum::Packet;
+use oxkeeper_proto::quorum::{AckEpoch, Packet};
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
 use oxkeeper_storage::fault_disk::Loss;
@@ -176,6 +176,9 @@ impl World {
                 return false;
             }
         }
+        if let Some(members) = out.members.take() {
+            self.hosts[h].kept = Some(*members);
+        }
         self.check.end_of_step(h);
         true
     }
@@ -292,6 +295,9 @@ impl World {
             }
             (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
             (Packet::Snap { zxid }, Some(Bug::DiffForSnapshot)) => return Some(Packet::Diff { zxid: *zxid }),
+            (Packet::AckEpoch(ack), Some(Bug::PromiseNotCounted)) => {
+                return Some(Packet::AckEpoch(AckEpoch { kept: None, ..*ack }));
+            }
             (Packet::Ack { zxid }, Some(Bug::AckTooFar)) if zxid.counter() > 0 => {
                 return Some(Packet::Ack { zxid: Zxid(zxid.0 + 1) });
             }
@@ -340,7 +346,10 @@ impl World {
             Input::Persisted(Persisted::AcceptedEpoch(epoch)) => running.durable.accepted = *epoch,
             Input::Persisted(Persisted::CurrentEpoch(epoch)) => running.durable.current = *epoch,
             Input::StateReplaced { tree } => running.history_is(tree.last_processed()),
-            Input::Persisted(Persisted::CannotTruncate { last }) => running.history_is(*last),
+            Input::Persisted(Persisted::CannotTruncate { last }) => {
+                running.history_is(*last);
+                self.check.counts.cuts_of_two += u64::from(self.died);
+            }
             _ => {}
         }
     }

@@ -115,6 +115,12 @@ pub struct Host {
     pub misaddressed: bool,
     /// It does not start.
     pub dead: bool,
+    /// It is no member yet, or no more.
+    pub absent: bool,
+    /// The members by its files.
+    pub list: Ensemble,
+    /// A planted bug: the members that a leader has told last, kept over its starts.
+    pub kept: Option<Ensemble>,
     /// Its log cannot be read for learners: what they would need was purged.
     pub purged: bool,
 }
@@ -269,6 +275,9 @@ impl Host {
             silent: Vec::new(),
             misaddressed: false,
             dead: false,
+            absent: index >= options.servers(),
+            list: options.ensemble(),
+            kept: None,
             purged: false,
         };
         host.replace_disk(FaultDisk::new());
@@ -287,7 +296,7 @@ impl Host {
     }
 
     /// From files to a process, as the server does it.
-    pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
+    pub fn start(&mut self, options: &RunOptions, now: u64) -> StorageResult<()> {
         let recover_options = recover_options(options);
         if options.planted == Some(Bug::RecoveryForgets)
             && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
@@ -338,7 +347,7 @@ impl Host {
                 };
                 Replica::of_ensemble(
                     settings,
-                    zab_options(options, self.id, ensemble),
+                    zab_options(options, self),
                     durable,
                     &state,
                     replayed,
@@ -571,17 +580,20 @@ pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
         ..Options::default()
     }
 }
-fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+fn zab_options(options: &RunOptions, host: &Host) -> ZabOptions {
+    let index = host.id.0 as usize - 1;
     let is_unlimited = options.planted == Some(Bug::LimitNotPassedOn);
-    let miscounted = (options.planted == Some(Bug::QuorumMiscounted)).then(|| options.ensemble_of(Some(id)));
-    let ensemble = miscounted.as_ref().unwrap_or(ensemble);
+    let miscounts = options.planted == Some(Bug::QuorumMiscounted) && index < options.voters;
+    let keeps = options.planted == Some(Bug::OldListKept);
     ZabOptions {
         tick: Millis(options.tick_ms as i64),
         init_limit: options.init_limit,
         sync_limit: if is_unlimited { 1_000_000 } else { options.sync_limit },
         commit_log_count: options.commit_log_count,
         counter_max: options.counter_max().unwrap_or(0xffff_fffe),
-        seed: options.seed ^ id.0 as u64,
-        ..ZabOptions::new(id, ensemble.clone())
+        seed: options.seed ^ host.id.0 as u64,
+        reconfig_enabled: keeps,
+        last_seen: host.kept.clone().filter(|_| keeps),
+        ..ZabOptions::new(host.id, if miscounts { options.ensemble_by(index) } else { host.list.clone() })
     }
 }

@@ -9,6 +9,7 @@ mod dispatch;
 mod edge;
 pub mod fault;
 pub mod host;
+pub mod members;
 pub mod model;
 pub mod museum;
 pub mod network;

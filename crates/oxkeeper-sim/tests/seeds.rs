@@ -1,6 +1,7 @@
 //! Seeds that once failed, named by what they found, and what holds for any seed. What a seed draws changes with the
 //! simulator; each bug has its own test beside the code as well, where that could be written.
 
+use oxkeeper_sim::members::Members;
 use oxkeeper_sim::museum::Bug;
 use oxkeeper_sim::{RunOptions, run};
 
@@ -94,6 +95,36 @@ fn a_leader_that_its_voters_have_left_does_not_wait_for_them() {
         assert_eq!(outcome.violation, None, "{}", outcome.options);
         let ms = outcome.counts.elected_in_vain_ms;
         assert!(ms < 1000, "servers were elected for {ms} ms without leading: {}", outcome.options);
+    }
+}
+
+/// Two of three servers are left, and the history of one of them cannot be cut: its promise says that it wants a snapshot, and counts.
+#[test]
+fn two_of_three_elect_though_the_history_of_one_cannot_be_cut() {
+    for seed in [3, 34, 102] {
+        let outcome = run(&RunOptions::of_seed(seed), false);
+        assert_eq!(outcome.violation, None, "{}", outcome.options);
+        assert!(outcome.counts.cuts_of_two > 0, "no such cut was tried: {}", outcome.options);
+        let planted = RunOptions { planted: Some(Bug::PromiseNotCounted), ..RunOptions::of_seed(seed) };
+        let rule = run(&planted, false).violation.map(|violation| violation.rule);
+        assert_eq!(rule, Some("Liveness"), "{planted}");
+    }
+}
+
+/// Lists of members come by files, one server after the other: each is served though the oldest members are dead. Not so where the
+/// first list is kept.
+#[test]
+fn a_quorum_of_the_new_list_serves_without_the_oldest_members() {
+    for (seed, members) in [(2, Members::Replace), (46, Members::Grow), (42, Members::Exchange), (35, Members::Retire)]
+    {
+        let options = RunOptions::of_seed(seed);
+        assert_eq!(options.changes(), members, "{options}");
+        let outcome = run(&options, false);
+        assert_eq!(outcome.violation, None, "{options}");
+        assert!(outcome.counts.lists_judged > 0, "no list had to be served: {options}");
+        let planted = RunOptions { planted: Some(Bug::OldListKept), ..options };
+        let rule = run(&planted, false).violation.map(|violation| violation.rule);
+        assert_eq!(rule, Some("Liveness"), "{planted}");
     }
 }
 

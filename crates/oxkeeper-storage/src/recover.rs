@@ -404,7 +404,8 @@ fn without_snapshot(
             return Err(StorageError::LogsWithoutSnapshot { snapshots: dirs.snapshots.clone(), log });
         }
         report.snapshot_wanted = true;
-        let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0, longest: Default::default() };
+        let loaded =
+            LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0, longest: Default::default() };
         return replay(&**disk, dirs, loaded, Zxid::ZERO, options, tail, report);
     }
     let mut tree = tree;

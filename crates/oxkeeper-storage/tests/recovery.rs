@@ -354,6 +354,19 @@ fn missing_epochs_come_from_the_last_transaction() {
 }
 
 #[test]
+fn epochs_are_kept_as_decimal_text() {
+    let mut server = Server::with_history([0x1f_0000_0001], &[]);
+    server.options.epochs = true;
+    server.recover().unwrap();
+    for name in [CURRENT_EPOCH, ACCEPTED_EPOCH] {
+        let path = server.dirs.snapshots.join(name);
+        assert_eq!(server.disk.bytes_of(&path).unwrap(), b"31", "{name}");
+        server.put(&path, b"32\n");
+        assert_eq!(read_epoch(&server.disk, &server.dirs.snapshots, name).unwrap(), Some(Epoch(32)));
+    }
+}
+
+#[test]
 fn a_missing_accepted_epoch_is_never_below_the_current_one() {
     let mut server = Server::with_history([0x3_0000_0001], &[]);
     server.options.epochs = true;

@@ -161,6 +161,7 @@ mod tests {
             assert_eq!(Owner::from_raw(owner.raw(), EXTENDED), Ok(owner));
         }
         assert_eq!(Owner::Ttl { ttl_ms: TTL_MS_MAX }.raw() as u64, 0xff00_00ff_ffff_ffff);
+        assert_eq!(Owner::Container.raw() as u64, 0x8000_0000_0000_0000);
     }
 
     #[test]

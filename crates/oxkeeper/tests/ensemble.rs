@@ -5,6 +5,9 @@ mod processes;
 use oxkeeper_client::CreateMode;
 use processes::*;
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 #[test]
 fn three_servers_elect_serve_lose_their_leader_and_agree() {
@@ -90,6 +93,14 @@ fn without_a_quorum_nobody_is_served_and_commands_say_so() {
     eventually("it knows that it is alone", || ensemble.ask(alone, "srvr").contains("not currently serving"));
     assert_eq!(ensemble.ask(alone, "ruok"), "imok");
     assert_eq!(ensemble.ask(alone, "isro"), "null");
+    // A connection is taken, and closed when the client has said who it is.
+    let mut client = TcpStream::connect(("127.0.0.1", ensemble.port(alone))).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let handshake =
+        [&44i32.to_be_bytes()[..], &[0; 12], &10_000i32.to_be_bytes(), &[0; 8], &16i32.to_be_bytes(), &[0; 16]];
+    client.write_all(&handshake.concat()).unwrap();
+    let end = client.read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "no answer, but {end:?}");
     ensemble.start_again(leader);
     ensemble.wait_for_leader(2);
     let text = ensemble.ask(alone, "conf");

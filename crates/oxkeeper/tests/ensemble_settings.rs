@@ -4,7 +4,7 @@ mod processes;
 
 use oxkeeper_client::{Acl, Client, ClientError, CreateMode, ErrorCode, Id, Options, Perms};
 use processes::*;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 fn connect(port: u16, options: Options) -> Result<Client, ClientError> {
@@ -384,6 +384,7 @@ fn a_port_for_other_servers_that_is_taken_is_tried_again() {
     (1..=3).for_each(|id| trio.start_again(id));
     trio.wait_for_leader(2);
     eventually("it tries", || trio.log(1).contains("trying again"));
+    assert!(TcpStream::connect(("127.0.0.1", trio.port(1))).is_err(), "clients are refused, not kept waiting");
     drop(taken);
     trio.wait_for_leader(3);
     trio.stop();

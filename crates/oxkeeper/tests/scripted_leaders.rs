@@ -199,15 +199,17 @@ fn a_dial_that_hangs_ends_with_its_own_limit_and_without_one_with_init_limit() {
 
 #[test]
 fn a_dial_that_is_refused_is_tried_five_times() {
-    let mut trio = follower("dial-tries", FOR_EVER, FOR_EVER, "leaderConnectDelayDuringRetryMs=10");
+    let mut trio = follower("dial-tries", FOR_EVER, FOR_EVER, "leaderConnectDelayDuringRetryMs=200");
     let elsewhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let leader = Candidate::with(elsewhere, trio.peer_port(1, true));
+    let start = Instant::now();
     trio.start_again(1);
     let port = trio.peer_port(SCRIPTED, false);
     let tries = |n: u32| {
         trio.log(1).matches(&format!("no connection to the leader at 127.0.0.1:{port}, try {n} of 5: ")).count()
     };
     eventually("it looks again, and dials again", || tries(1) > 1);
+    assert_passed(start, Duration::from_millis(800), "four pauses between five dials");
     for n in 2..=5 {
         assert!(tries(n) >= 1, "try {n}");
     }

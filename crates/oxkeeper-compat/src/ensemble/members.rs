@@ -181,16 +181,17 @@ impl Run {
         files.iter().map(line).collect()
     }
 
-    /// One leads, and everybody who runs serves; but for those whose files do not list the leader yet, and for those who are too few
-    /// of their list.
+    /// One leads, and everybody who runs serves; but for those whose files do not list the leader yet, those who are too few
+    /// of their list, and those who look while the servers behind the leader are no quorum of their older list: these come back
+    /// with their own restart, as in the reference.
     fn serves(&mut self) -> Result<(), EnsembleError> {
         let (files, running) = (self.files.clone(), self.running());
-        let is_short = |files: &List| {
+        let is_quorum = |files: &List, up: &[u8]| {
             let voters = files.iter().filter(|(_, seat)| !seat.observer).map(|(id, _)| id);
-            let (up, down): (Vec<u8>, Vec<u8>) = voters.partition(|id| running.contains(id));
-            !files.is_empty() && up.len() <= down.len()
+            let (up, down): (Vec<u8>, Vec<u8>) = voters.partition(|id| up.contains(id));
+            files.is_empty() || up.len() > down.len()
         };
-        if running.iter().all(|id| is_short(&files[id])) {
+        if !running.iter().any(|id| is_quorum(&files[id], &running)) {
             return Ok(());
         }
         self.ensemble.until("whoever may follow serves, and one leads", |ensemble| {
@@ -199,7 +200,12 @@ impl Run {
             let leads = |role: &Option<Role>| matches!(role, Some(Role::Leader | Role::Standalone));
             let leaders: Vec<u8> = roles.iter().filter(|(_, role)| leads(role)).map(|(id, _)| *id).collect();
             let &[leader] = &leaders[..] else { return false };
-            roles.iter().all(|(id, role)| role.is_some() || !files[id].contains_key(&leader))
+            let serving: Vec<u8> = roles.iter().filter(|(_, role)| role.is_some()).map(|(id, _)| *id).collect();
+            let may_look = |id| {
+                let (own, its) = (&files[&id], &files[&leader]);
+                !own.contains_key(&leader) || own != its && !is_quorum(own, &serving)
+            };
+            roles.iter().all(|(id, role)| role.is_some() || may_look(*id))
         })
     }
 

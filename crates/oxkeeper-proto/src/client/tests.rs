@@ -48,6 +48,8 @@ fn multi_survives_the_wire() {
         MultiOp::SetData(SetDataRequest { path: "/c".into(), data: None, version: 0 }),
     ];
     let bytes = written(|w| write_multi(&ops, w));
+    assert_eq!(bytes[..9], [0, 0, 0, 15, 0, 0xff, 0xff, 0xff, 0xff], "a header stands before each part");
+    assert_eq!(bytes[bytes.len() - 9..], [0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff], "the end mark");
     assert_eq!(read_multi(&mut Reader::unbounded(&bytes)), Ok(ops));
 }
 
@@ -77,6 +79,10 @@ fn multi_results_survive_the_wire() {
         MultiResult::GetChildren { names: vec!["x".into()] },
         MultiResult::GetData { data: None, stat: Default::default() },
     ];
+    let error = written(|w| write_multi_results(&results[2..3], w));
+    let code = (-101i32).to_be_bytes();
+    let end = [0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff];
+    assert_eq!(error, [&[0xff, 0xff, 0xff, 0xff, 0][..], &code, &code, &end].concat());
     let bytes = written(|w| write_multi_results(&results, w));
     assert_eq!(read_multi_results(&mut Reader::unbounded(&bytes)), Ok(results));
 }

@@ -167,7 +167,7 @@ mod tests {
             round: 5,
             peer_epoch: Epoch(1),
             version: 2,
-            config: Some("server.1=a:1:2:participant\nversion=0".into()),
+            config: Some("server.1=\u{fc}:1:2:participant\nversion=0".into()),
         }
     }
 
@@ -177,6 +177,25 @@ mod tests {
         notification().write_frame(&mut out);
         let crate::frame::Frame::Whole { body, consumed } = next_frame(&out) else { panic!("a whole frame") };
         assert_eq!((Notification::read(body), consumed), (Ok(Some(notification())), out.len()));
+    }
+
+    #[test]
+    fn a_notification_has_the_layout_of_the_reference_and_its_text_is_utf_8() {
+        let mut out = Vec::new();
+        notification().write_frame(&mut out);
+        let text = "server.1=\u{fc}:1:2:participant\nversion=0".as_bytes();
+        let longs = [3, 0x1_0000_0007, 5, 1].map(i64::to_be_bytes).concat();
+        let body = [&[0; 4][..], &longs, &[0, 0, 0, 2], &(text.len() as i32).to_be_bytes(), text].concat();
+        assert_eq!(out, [&(body.len() as i32).to_be_bytes()[..], &body].concat());
+        let states = [PeerState::Looking, PeerState::Following, PeerState::Leading, PeerState::Observing];
+        for (number, state) in (0i32..).zip(states) {
+            out[4..8].copy_from_slice(&number.to_be_bytes());
+            assert_eq!(Notification::read(&out[4..]), Ok(Some(Notification { state, ..notification() })));
+        }
+        for number in [-1i32, 4] {
+            out[4..8].copy_from_slice(&number.to_be_bytes());
+            assert_eq!(Notification::read(&out[4..]), Ok(None), "{number} is no state");
+        }
     }
 
     #[test]
@@ -194,9 +213,10 @@ mod tests {
     fn a_broken_configuration_skips_the_message() {
         let mut out = Vec::new();
         notification().write_frame(&mut out);
-        out[44..48].copy_from_slice(&(-3i32).to_be_bytes());
-        out[40..44].copy_from_slice(&2i32.to_be_bytes());
-        assert_eq!(Notification::read(&out[4..]), Ok(None));
+        for length in [-3, out.len() as i32] {
+            out[44..48].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(Notification::read(&out[4..]), Ok(None), "{length}");
+        }
     }
 
     #[test]

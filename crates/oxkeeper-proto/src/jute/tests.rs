@@ -9,6 +9,18 @@ fn written(f: impl FnOnce(&mut Writer)) -> Vec<u8> {
 }
 
 #[test]
+fn numbers_are_big_endian_and_any_byte_but_zero_is_true() {
+    let bytes = written(|w| {
+        w.int(0x0102_0304);
+        w.long(-2);
+        w.boolean(true);
+    });
+    assert_eq!(bytes, [1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 1]);
+    let read = [0, 1, 2, 0xff].map(|byte| Reader::unbounded(&[byte]).boolean().unwrap());
+    assert_eq!(read, [false, true, true, true]);
+}
+
+#[test]
 fn null_and_empty_are_distinct() {
     assert_eq!(written(|w| w.buffer(None)), [0xff; 4]);
     assert_eq!(written(|w| w.buffer(Some(b""))), [0; 4]);

@@ -55,6 +55,61 @@ fn packets_survive_the_stream() {
     assert_eq!(read(&rest, 1 << 20), Ok(PacketRead::Partial));
 }
 
+/// Type, zxid, data and identities, as `QuorumPacket` of the reference has them.
+#[test]
+fn packets_have_the_numbers_and_the_data_of_the_reference() {
+    let (z, epoch, none) = (0x3_0000_0005_i64.to_be_bytes(), 0x3_0000_0000_i64.to_be_bytes(), (-1_i64).to_be_bytes());
+    let (session, timeout) = (0x200_0000_i64.to_be_bytes(), 4000_i32.to_be_bytes());
+    let txn = b"header and record";
+    let info = [&2_i64.to_be_bytes()[..], &0x1_0000_i32.to_be_bytes(), &9_i64.to_be_bytes()].concat();
+    let number = |n: i32| n.to_be_bytes().to_vec();
+    let request = [&session[..], &number(4), &number(1), b"body"].concat();
+    let ask = [&session[..], &timeout].concat();
+    let answer = [&session[..], &[1]].concat();
+    let expected: [(i32, [u8; 8], Option<Vec<u8>>); 21] = [
+        (1, none, Some(request)),
+        (2, z, Some(txn.to_vec())),
+        (3, z, None),
+        (4, z, None),
+        (5, z, None),
+        (5, z, Some(vec![])),
+        (5, z, Some(ask.clone())),
+        (6, none, Some(ask)),
+        (6, none, Some(answer)),
+        (7, z, None),
+        (8, z, Some(txn.to_vec())),
+        (10, epoch, Some(b"version=0".to_vec())),
+        (11, epoch, Some(info.clone())),
+        (12, none, None),
+        (13, z, None),
+        (14, z, None),
+        (15, z, None),
+        (16, epoch, Some(info)),
+        (17, epoch, Some(number(0x1_0000))),
+        (18, z, Some(number(3))),
+        (18, z, Some(number(-1))),
+    ];
+    // Those of reconfiguration, and one that only servers of ours send, are no part of this.
+    let is_other = |packet: &Packet| match packet {
+        Packet::CommitAndActivate { .. } | Packet::InformAndActivate { .. } => true,
+        Packet::AckEpoch(ack) => ack.kept.is_some(),
+        _ => false,
+    };
+    let packets: Vec<Packet> = all_packets().into_iter().filter(|packet| !is_other(packet)).collect();
+    assert_eq!(packets.len(), expected.len());
+    for (packet, (kind, zxid, data)) in packets.iter().zip(expected) {
+        let mut bytes = Vec::new();
+        packet.write(&mut bytes);
+        let length = data.as_ref().map_or(-1, |data| data.len() as i32);
+        let auth = match packet {
+            Packet::Request { .. } => [&number(1)[..], &number(2), b"ip", &number(8), b"10.0.0.1"].concat(),
+            _ => number(-1),
+        };
+        let whole = [&number(kind)[..], &zxid, &number(length), &data.unwrap_or_default(), &auth].concat();
+        assert_eq!(bytes, whole, "{packet:?}");
+    }
+}
+
 #[test]
 fn a_list_of_no_sessions_is_not_the_same_as_none() {
     let bytes = |touched| {

@@ -66,6 +66,12 @@ fn every_kind_survives_with_and_without_digest() {
 }
 
 #[test]
+fn a_check_is_its_path_and_its_version() {
+    let bytes = bytes_of(&entry(Txn::Check { path: "/a".into(), version: 3 }, false));
+    assert_eq!((&bytes[28..32], &bytes[32..]), (&[0, 0, 0, 13][..], &[0, 0, 0, 2, b'/', b'a', 0, 0, 0, 3][..]));
+}
+
+#[test]
 fn create_without_parent_cversion_is_read_as_the_old_form() {
     let e = entry(all_kinds().remove(0), false);
     let bytes = bytes_of(&e);

@@ -246,6 +246,8 @@ fn any_sasl_user_can_be_let_in() {
 
 #[test]
 fn a_list_grants_by_bit_scheme_and_id() {
+    let bits = [Perms::READ, Perms::WRITE, Perms::CREATE, Perms::DELETE, Perms::ADMIN, Perms::ALL];
+    assert_eq!(bits.map(|perms| perms.0), [1, 2, 4, 8, 16, 31]);
     let options = options();
     let guarded = [
         Acl::new(Perms::READ, Id::anyone()),

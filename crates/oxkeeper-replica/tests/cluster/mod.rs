@@ -374,11 +374,10 @@ impl Cluster {
     // Clients.
 
     pub fn open(&mut self, id: i64, session: SessionId, password: [u8; 16]) -> ConnId {
-        self.open_as(id, session, password, false)
+        self.open_for(id, session, password, false)
     }
 
-    /// The same, for a client that is content with reading.
-    pub fn open_as(&mut self, id: i64, session: SessionId, password: [u8; 16], read_only: bool) -> ConnId {
+    pub fn open_for(&mut self, id: i64, session: SessionId, password: [u8; 16], read_only: bool) -> ConnId {
         let conn = ConnId(self.next_id);
         self.next_id += 1;
         let client = Conn { session: SessionId::NONE, got: Vec::new(), closed: false };

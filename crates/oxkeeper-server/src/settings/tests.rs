@@ -80,6 +80,12 @@ fn followers_share_the_limit_of_outstanding_requests() {
 }
 
 #[test]
+fn acls_are_checked_eagerly_in_an_ensemble_only() {
+    let eager = |ensemble| settings("enableEagerACLCheck=true", ensemble).replica.eager_acl_check;
+    assert_eq!([eager(true), eager(false)], [true, false]);
+}
+
+#[test]
 fn keys_of_the_tree_and_its_files_arrive() {
     let cases: &[Case] = &[
         ("snapshot.trust.empty=true", "false", "true", |s| s.files.recover.trust_empty_snapshot.to_string()),
@@ -111,6 +117,8 @@ fn keys_of_the_tree_and_its_files_arrive() {
 fn keys_of_an_ensemble_arrive() {
     let cases: &[Case] = &[
         ("commitLogCount=9", "500", "9", |s| member(s).zab.commit_log_count.to_string()),
+        ("snapshotSizeFactor=0.5", "0.33", "0.5", |s| member(s).peers.history_factor.to_string()),
+        ("snapshotSizeFactor=-1", "true", "false", |s| member(s).zab.sync_from_disk.to_string()),
         ("quorumListenOnAllIPs=true", "false", "true", |s| member(s).peers.listen_on_all.to_string()),
         ("tcpKeepAlive=true", "false", "true", |s| member(s).peers.keep_alive.to_string()),
         ("leader.maxTimeToWaitForEpoch=77", "None", "Some(Millis(77))", |s| {
@@ -121,6 +129,9 @@ fn keys_of_an_ensemble_arrive() {
         ("observer.election.DelayMs=10", "Millis(200)", "Millis(10)", |s| {
             format!("{:?}", member(s).zab.observer_election_delay)
         }),
+        ("quorumCnxnTimeoutMs=12", "15s", "12ms", |s| format!("{:?}", member(s).peers.greeting_timeout)),
+        ("electionPortBindRetry=13", "Some(3)", "Some(13)", |s| format!("{:?}", member(s).peers.bind_retries_max)),
+        ("electionPortBindRetry=0", "Some(3)", "None", |s| format!("{:?}", member(s).peers.bind_retries_max)),
         ("leader.nodelay=false", "true", "false", |s| member(s).peers.leader_no_delay.to_string()),
         ("follower.nodelay=false", "true", "false", |s| member(s).peers.learner_no_delay.to_string()),
         ("leaderServes=no", "true", "false", |s| s.replica.leader_serves.to_string()),

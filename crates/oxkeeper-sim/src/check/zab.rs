@@ -79,6 +79,12 @@ impl Checks {
         }
     }
 
+    /// The established leader of the latest epoch, if it is the same process.
+    pub fn last_leader(&self) -> Option<usize> {
+        let (_, leader) = self.leaders.last_key_value()?;
+        (leader.life == self.lives[leader.by]).then_some(leader.by)
+    }
+
     /// How long servers that were elected wait for a quorum that does not come.
     fn note_elected(&mut self, h: usize, role: RoleChange) {
         match role {

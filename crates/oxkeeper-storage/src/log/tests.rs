@@ -178,6 +178,12 @@ fn a_reader_of_the_live_file_goes_on_when_it_grows_and_rolls() {
         }
         writer.sync().unwrap();
     }
+    let files = crate::names::list_logs(&bench.disk, &bench.dirs.logs).unwrap();
+    assert_eq!(
+        files.iter().map(|file| file.first.0).collect::<Vec<_>>(),
+        [1, 4, 7],
+        "none for what is not written yet"
+    );
     for zxid in 2..=9 {
         assert_eq!(reader2.read_next().unwrap().unwrap().zxid, Zxid(zxid));
     }

@@ -140,6 +140,12 @@ fn a_snapshot_cut_short_anywhere_is_refused() {
         let whole = disk.bytes_of(&file.path).unwrap();
         for kept in (0..whole.len()).step_by(whole.len() / 60).chain(whole.len().saturating_sub(30)..whole.len()) {
             disk.damage(&file.path, |bytes| *bytes = whole[..kept].to_vec());
+            let looks = looks_valid(&disk, &file).unwrap();
+            match compression {
+                Compression::None => assert_eq!(looks, kept >= 10 && whole[..kept].ends_with(b"\0\0\0\x01/"), "{kept}"),
+                Compression::Gzip => assert_eq!(looks, kept >= 2, "{kept}"),
+                Compression::Snappy => assert!(looks || kept < 16, "{kept}"),
+            }
             match load(&disk, &file, TreeOptions::default()) {
                 Err(StorageError::Damaged(_)) => {}
                 // Trailers are optional, so a plain file cut right behind an earlier seal is a whole one.

@@ -180,9 +180,11 @@ fn quota_usage_follows_without_touching_the_stat() {
     let mut story = Story::new();
     story.create("/a", Some(b"12345"));
     story.create("/a/b", Some(b"123"));
+    let digest = story.tree.digest();
     story.create("/zookeeper/quota/a", None);
     let limits = b"count=2,bytes=-1=;byteHardLimit=100;countHardLimit=9";
     story.create("/zookeeper/quota/a/zookeeper_limits", Some(limits));
+    assert_eq!(story.tree.digest(), digest, "the system's nodes are no part of it");
     assert_eq!(story.set_data("/a", "1", 1).error, ErrorCode::Ok, "the statistics node may be missing");
     story.create("/zookeeper/quota/a/zookeeper_stats", Some(b"count=0,bytes=0"));
     let stats = "/zookeeper/quota/a/zookeeper_stats";
@@ -198,6 +200,10 @@ fn quota_usage_follows_without_touching_the_stat() {
     assert_eq!((quota.prefix.as_str(), limits.count(), limits.bytes_hard_limit()), ("/a", 2, 100));
     assert_eq!((usage.count(), limits.count_hard_limit(), limits.bytes()), (2, 9, -1));
     assert_eq!(story.tree.quota_for("/ab"), None);
+    // What a client has spoiled says nothing, which is -1, and is counted on.
+    story.set_data(stats, "spoiled", 1);
+    story.create("/a/d", Some(b"1234567"));
+    assert_eq!(story.text(stats), "count=0,bytes=6");
     story.delete("/zookeeper/quota/a/zookeeper_limits");
     assert_eq!(story.tree.quota_for("/a/b"), None);
 }
