@@ -8,7 +8,7 @@ use oxkeeper_tree::ImageId;
 use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persist;
 use oxkeeper_types::{ConnId, Millis, ServerId, SessionId, Zxid};
-use oxkeeper_zab::{LinkEnd, LinkId, RoleChange};
+use oxkeeper_zab::{LinkEnd, LinkId, Notice, RoleChange};
 use std::ops::Range;
 
 /// What a step leaves for the edge to carry out. Reused: the edge drains it and hands it back.
@@ -74,10 +74,8 @@ pub enum PeerOutput {
         role: RoleChange,
         epoch_began: Option<Zxid>,
     },
-    /// Our own disk was silent for so long that the role is given up; or it answers again. For the log.
-    Disk {
-        answers: bool,
-    },
+    /// For the log.
+    Tell(Notice),
 }
 
 /// How clients are served.
@@ -142,6 +140,8 @@ pub enum CloseReason {
     NotServing,
     /// This server has no leader and serves read-only clients alone; this one is none.
     ReadOnlyServer,
+    /// The same, and the client speaks for a session of the ensemble.
+    SessionOfEnsemble,
 }
 
 impl Outputs {

@@ -475,6 +475,25 @@ fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
 }
 
 #[test]
+fn a_session_of_the_ensemble_is_not_served_read_only_and_not_told_that_it_has_ended() {
+    let mut c = Cluster::new(3, 0);
+    c.options.read_only_enabled = true;
+    (1..=3).for_each(|id| c.start(id));
+    all_serve(&mut c);
+    let leader = (1..=3).find(|id| c.mode(*id) == Mode::Leader).expect("one leads");
+    let alone = followers(&c, leader)[0];
+    let opened = c.open(alone, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(alone, opened).is_empty());
+    let Got::Connected { session, password } = c.take(alone, opened)[0] else { panic!("a session was asked for") };
+    (1..=3).filter(|id| *id != alone).for_each(|id| c.kill(id));
+    c.run_until("read-only service", |c| c.mode(alone) == Mode::ReadOnly);
+    let resumed = c.open_for(alone, session, password, true);
+    assert_eq!(c.got(alone, resumed), [Got::Closed], "it lives elsewhere, for all that is known here");
+    let reader = c.open_for(alone, SessionId::NONE, [0; 16], true);
+    assert!(matches!(c.got(alone, reader)[..], [Got::Connected { .. }]));
+}
+
+#[test]
 fn a_member_whose_clock_steps_back_gives_no_session_away_that_its_leader_knows() {
     let (mut c, leader) = serving(3, 0);
     all_serve(&mut c);

@@ -211,9 +211,10 @@ impl CoreLoop {
                 }
             });
             if delivery.is_reply && link.figures.session.load(Relaxed) != 0 {
-                // Behind the length and the xid stands the zxid.
+                // Behind the length and the xid stand the zxid and the error.
                 let zxid = frame[8..16].try_into().expect("a reply has a header");
                 link.figures.last_zxid.store(i64::from_be_bytes(zxid), Relaxed);
+                link.figures.refused.store(frame[16..20] != [0; 4], Relaxed);
             }
             if newly || overflows {
                 dirty[link.thread].push(link.conn);

@@ -96,6 +96,13 @@ fn tell(report: &RecoveryReport) {
             report.acls_missing
         );
     }
+    if let Some((path, bytes)) = &report.too_long {
+        tracing::warn!(
+            "node {path} of the snapshot has {bytes} bytes, more than jute.maxbuffer and its extra size allow: it is served all the \
+             same, but servers of Apache ZooKeeper do not start on such a snapshot, nor take it from this one, and nobody can write \
+             the node again. Raise the limit on every server and client, or write something shorter to the node"
+        );
+    }
     for session in &report.stale_sessions {
         tracing::info!("removed the ephemeral nodes of session {session}, which is not in the session table");
     }

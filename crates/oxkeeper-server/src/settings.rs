@@ -74,6 +74,7 @@ fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
         notification_min: millis(of.election.notification_ms_min),
         notification_max: millis(of.election.notification_ms_max),
         epoch_wait_max: of.epoch_wait_ms_max.map(millis),
+        counter_initial: of.counter_initial,
         commit_log_count: storage.commit_log_count as usize,
         force_snapshot_sync: storage.force_snapshot_sync,
         sync_from_disk: storage.snapshot_size_factor.is_some(),

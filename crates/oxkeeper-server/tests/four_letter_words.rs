@@ -145,6 +145,20 @@ fn every_operation_has_the_name_of_the_reference() {
         assert_eq!(last(&mut client, &request(1, op, &body)), expected, "{op}");
     }
     assert_eq!(last(&mut client, &request(-2, PING, b"")), "PING");
+    // What was refused: a write has no name, a read keeps its own, and a multi that fails is answered all the same.
+    let check = [int(13), vec![0], int(-1), text("/none"), int(-1)].concat();
+    for (op, body, expected) in [
+        (1, create("/a", 0), "NA"),
+        (4, [text("/none"), vec![0]].concat(), "GETD"),
+        (5, [text("/none"), frame(b"x"), int(-1)].concat(), "NA"),
+        (14, [check, end.clone()].concat(), "MULT"),
+        (14, int(7), "NA"),
+        (5, path(frame(b"x")), "NA"),
+        (5, [path(frame(b"x")), int(-1)].concat(), "SETD"),
+        (9, vec![], "SYNC"),
+    ] {
+        assert_eq!(last(&mut client, &request(1, op, &body)), expected, "{op}");
+    }
 }
 
 #[test]

@@ -273,7 +273,7 @@ impl World {
                 self.image_sent_later(h, image);
             }
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
-            PeerOutput::Disk { .. } => {}
+            PeerOutput::Tell(_) => {}
             PeerOutput::Role { role, .. } => {
                 if role == RoleChange::Looking {
                     self.check.on_role_over(h);

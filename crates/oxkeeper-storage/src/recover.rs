@@ -112,6 +112,9 @@ pub struct RecoveryReport {
     pub snapshot_digest_missed: bool,
     /// Nodes whose ACL list is missing from the snapshot: only super users reach them.
     pub acls_missing: usize,
+    /// The longest node of the snapshot and its bytes, where the reference would not read that many: the start goes on, since the node
+    /// was accepted, and clients can read it.
+    pub too_long: Option<(String, usize)>,
     /// Sessions that had ephemeral nodes but were not in the table: the nodes are gone.
     pub stale_sessions: Vec<SessionId>,
     /// `initialize` files that were found and removed.
@@ -243,6 +246,7 @@ fn choose_snapshot(
                 let handle = disk.open(&file.path).map_err(|e| StorageError::io("open", &file.path, e))?;
                 handle.sync_data().map_err(|e| StorageError::io("sync", &file.path, e))?;
                 report.acls_missing = loaded.acls_missing;
+                report.too_long = Some(loaded.longest.clone()).filter(|(_, bytes)| *bytes > options.record_bytes_max);
                 report.snapshot = Some(file);
                 return Ok(Some(loaded));
             }
@@ -400,7 +404,8 @@ fn without_snapshot(
             return Err(StorageError::LogsWithoutSnapshot { snapshots: dirs.snapshots.clone(), log });
         }
         report.snapshot_wanted = true;
-        let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0 };
+        let loaded =
+            LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0, longest: Default::default() };
         return replay(&**disk, dirs, loaded, Zxid::ZERO, options, tail, report);
     }
     let mut tree = tree;

@@ -1,6 +1,6 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`pipelined`], [`rolling`], [`members`], [`faults`], [`failover`], [`followers`] and
-//! [`elsewhere`] are what is tried on them.
+//! them and tells who leads. [`mixed`], [`pipelined`], [`unreadable`], [`rollover`], [`rolling`], [`members`], [`faults`],
+//! [`failover`], [`followers`] and [`elsewhere`] are what is tried on them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
@@ -16,7 +16,9 @@ pub mod mixed;
 pub mod network;
 pub mod pipelined;
 pub mod rolling;
+pub mod rollover;
 pub mod tour;
+pub mod unreadable;
 
 pub use member::{Member, PATIENCE, Role};
 

@@ -116,7 +116,7 @@ const ACCEPTED_IN_SILENCE: &str = "\
     commitProcessor.shutdownTimeout multiAddress.reachabilityCheckEnabled multiAddress.reachabilityCheckTimeoutMs \
     kerberos.minReLoginTimeMs kinit ssl.context.supplier.class ssl.quorum.context.supplier.class ssl.sslProvider \
     metricsProvider.exportJvmInfo metricsProvider.numWorkerThreads metricsProvider.maxQueueSize \
-    metricsProvider.workerShutdownTimeoutMs jmx.log4j.disable jmx.log4j.mbean testingonly.initialZxid \
+    metricsProvider.workerShutdownTimeoutMs jmx.log4j.disable jmx.log4j.mbean \
     test.allowDiscontinuousProposals controllerPort";
 
 #[test]

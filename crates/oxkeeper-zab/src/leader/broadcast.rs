@@ -27,7 +27,7 @@ pub(super) struct Broadcast {
 
 /// The zxid of the next proposal; `None` when the counter of the epoch is used up (QP082).
 pub(super) fn next_zxid(core: &Core, epoch: Epoch) -> Option<Zxid> {
-    let last = core.history.last_logged().max(Zxid::new(epoch, 0));
+    let last = core.history.last_logged().max(Zxid::new(epoch, core.options.counter_initial));
     last.next().filter(|next| next.counter() <= core.options.counter_max)
 }
 

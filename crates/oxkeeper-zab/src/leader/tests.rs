@@ -572,14 +572,14 @@ fn a_leader_whose_disk_is_silent_gives_up_and_comes_back_with_its_disk() {
             assert!(l.propose().contains(&format!("2 PROPOSAL 2.{}", next.counter())));
             continue;
         }
-        assert_eq!(lines, ["disk answers: false", "close 2: DiskSilent", "looking"]);
+        assert_eq!(lines, ["tell DiskSilent", "close 2: DiskSilent", "looking"]);
         break;
     }
     assert_eq!(l.answers(2), [], "who could neither lead nor follow is in nobody's way");
     let round = l.zab.report().election_round;
     l.pass(100 * limit);
     assert_eq!((l.zab.report().election_round, l.zab.next_deadline()), (round, Millis(i64::MAX)));
-    assert_eq!(l.disk_once(), ["disk answers: true"]);
+    assert_eq!(l.disk_once(), ["tell DiskAnswers"]);
     assert_eq!(l.zab.report().election_round, round + 1);
     l.disk();
     assert_eq!(l.zab.last_logged(), z(2, 10), "nothing of it is lost");
@@ -657,6 +657,22 @@ fn the_end_of_the_counter_rolls_the_epoch_and_loses_no_write() {
     let lines = l.ack(2, z(2, 0xffff_fffe));
     let expected = ["2 COMMIT 2.4294967294", "commit 2.4294967294", "close 2: RoleOver", "looking"];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn an_epoch_may_begin_near_its_end() {
+    let mut found = durable(0);
+    (found.accepted_epoch, found.current_epoch) = (Epoch(1), Epoch(1));
+    let mut l = Bench::with(ZabOptions { counter_initial: 0xffff_fffd, ..options() }, found);
+    l.elect(1);
+    l.join(2, 2, 1);
+    l.disk();
+    l.ack_epoch(2, Some(1), Zxid::ZERO);
+    l.disk();
+    l.ack(2, z(2, 0));
+    assert_eq!(l.zab.next_zxid(), Some(z(2, 0xffff_fffe)));
+    l.propose();
+    assert_eq!(l.zab.next_zxid(), None);
 }
 
 // ---- liveness
