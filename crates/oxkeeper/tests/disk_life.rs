@@ -119,3 +119,54 @@ fn a_server_without_an_interval_purges_nothing() {
     drop(client);
     assert!(!server.stop().iter().any(|line| line.contains(" removed ")));
 }
+
+#[test]
+fn an_observer_with_sync_enabled_false_keeps_no_log_and_writes_no_snapshots() {
+    let mut trio = Trio::new("diskless", |id, text, _| {
+        let observer = text.lines().map(|line| match line.starts_with("server.3=") {
+            true => format!("{line}:observer\n"),
+            false => format!("{line}\n"),
+        });
+        let more = if id == 3 { "syncEnabled=false\n" } else { "" };
+        format!("{}snapCount=4\n{more}", observer.collect::<String>())
+    });
+    (1..=3).for_each(|id| trio.start_again(id));
+    let (leader, _) = trio.wait_for_leader(2);
+    let observes = |trio: &Trio| eventually("it observes", || trio.mode(3).as_deref() == Some("observer"));
+    observes(&trio);
+    let everywhere = |trio: &Trio, path: &str, written: usize| {
+        let client = trio.client(3);
+        client.create(path, b"0", CreateMode::Persistent).unwrap();
+        for n in 1..=written {
+            client.set(path, n.to_string(), -1).unwrap();
+        }
+        assert_eq!(client.get(path, false).unwrap().0.unwrap(), written.to_string().as_bytes());
+    };
+    everywhere(&trio, "/a", 50);
+    let voter = trio.data(leader);
+    eventually("voters write snapshots", || newest(&voter) > 0 && !files(&voter, "log.").is_empty());
+    let before = files(&trio.data(3), "snapshot.");
+    assert!(files(&trio.data(3), "log.").is_empty());
+
+    // With another leader it goes on from what it has in memory.
+    trio.kill(leader);
+    trio.start_again(leader);
+    trio.wait_for_leader(2);
+    observes(&trio);
+    everywhere(&trio, "/b", 50);
+    assert!(files(&trio.data(3), "log.").is_empty());
+    assert_eq!(files(&trio.data(3), "snapshot."), before, "nothing but what a leader has sent");
+
+    // And from its files after a restart, whatever they lack.
+    trio.kill(3);
+    trio.start_again(3);
+    observes(&trio);
+    everywhere(&trio, "/c", 5);
+    let (voter, observer) = (trio.client(leader), trio.client(3));
+    observer.sync("/").unwrap();
+    voter.sync("/").unwrap();
+    assert_eq!(tree(&observer), tree(&voter));
+    assert!(files(&trio.data(3), "log.").is_empty());
+    drop((voter, observer));
+    trio.stop();
+}
