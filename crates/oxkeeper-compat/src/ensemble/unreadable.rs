@@ -128,12 +128,10 @@ impl Run {
             .map_err(during(format!("connecting to {}", member.name())))
     }
 
-    /// The member of the reference leads, as the highest of those that have everything: the others come back while it waits for them.
+    /// The member of the reference leads.
     fn java_leads(&mut self) -> Result<(), EnsembleError> {
         self.agree()?;
-        for member in &mut self.ensemble.members {
-            member.stop().map_err(EnsembleError::Wrong)?;
-        }
+        self.ensemble.stop_level()?;
         self.ensemble.start_some(&[JAVA, OURS[1]])?;
         self.ensemble.expect_leader(JAVA)?;
         self.ensemble.start_all()
