@@ -85,8 +85,19 @@ impl World {
                 self.hosts[h].running.as_mut().map(|running| std::mem::take(&mut running.to_pump)).unwrap_or_default();
         }
         self.observe(h);
+        self.send_held_syncs(h);
         self.schedule_apply(h);
         self.schedule_wake(h);
+    }
+
+    /// A planted bug: everything committed is applied, and the SYNCs that were held back leave.
+    fn send_held_syncs(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        if !running.replica.has_committed() {
+            for (link, packet) in std::mem::take(&mut running.held_syncs) {
+                self.send_packet(h, link, packet);
+            }
+        }
     }
 
     fn observe(&mut self, h: usize) {
@@ -243,6 +254,11 @@ impl World {
                 }
             }
             PeerOutput::DialLeader { leader } => self.dial_leader(h, leader),
+            PeerOutput::Send { link, packet: packet @ Packet::Sync { .. } }
+                if self.options.planted == Some(Bug::SyncAtApply) =>
+            {
+                running.held_syncs.push((link, packet));
+            }
             PeerOutput::Send { link, packet } => self.send_packet(h, link, packet),
             PeerOutput::CloseLink { link, .. } => {
                 if let Some((key, side)) = running.forget_link(link) {

@@ -5,6 +5,7 @@
 //! [`workload`] (clients), [`fault`], [`check`].
 
 pub mod check;
+pub mod clock;
 mod dispatch;
 mod edge;
 pub mod fault;

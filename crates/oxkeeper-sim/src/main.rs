@@ -4,6 +4,7 @@ use clap::Parser;
 use oxkeeper_sim::members::Members;
 use oxkeeper_sim::museum::Bug;
 use oxkeeper_sim::{Outcome, RunOptions, run, shrink::shrink};
+use oxkeeper_types::Zxid;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -79,6 +80,7 @@ fn options(seed: u64, arguments: &Arguments) -> RunOptions {
         options.voters = voters;
         options.weighted &= voters >= 5;
         options.members = Members::Same;
+        options.begins_at = Zxid::ZERO;
         if voters == 1 {
             options.observers = 0;
         }

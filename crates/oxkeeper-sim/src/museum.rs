@@ -62,6 +62,7 @@ bugs! {
     ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712", 8;
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
     SyncOvertaken = "sync-overtaken", "a leader's SYNC leaves behind the COMMITs of the same step", "", 2;
+    SyncAtApply = "sync-at-apply", "a leader's SYNC leaves when it has applied what was proposed before the sync", "", 2;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 951;
     ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 2;
     CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198", 1;
@@ -77,6 +78,7 @@ bugs! {
     OldListKept = "old-list-kept", "the first list of members is kept, and counts beside those that come by files", "3814, 3829, 3830, 3842", 2;
     PromiseNotCounted = "promise-not-counted", "a promise with a wish for a snapshot does not tell what history it stands upon, so it is not counted", "", 3;
     UsedUpEpochRefused = "used-up-epoch-refused", "a start refuses a log that goes on behind the end of an epoch's counter", "1277", 5;
+    PassedEpochRefused = "passed-epoch-refused", "a start of a server on its own refuses a log in which 0x100000000 follows 0xffffffff", "1277", 25;
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "", 2;
 }
 

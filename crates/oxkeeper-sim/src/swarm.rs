@@ -3,6 +3,7 @@
 use crate::members::Members;
 use crate::museum::Bug;
 use crate::random::Random;
+use oxkeeper_types::Zxid;
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
 use std::fmt;
 
@@ -44,6 +45,8 @@ pub struct RunOptions {
     pub counter_max: Option<u32>,
     /// Learners are late in reading what their leader's link has brought.
     pub late_readers: bool,
+    /// A server on its own has been in use before, through here: soon all zxids of one epoch are given, and it goes on.
+    pub begins_at: Zxid,
     /// How the list of voters changes.
     pub members: Members,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
@@ -86,13 +89,20 @@ impl RunOptions {
             old_learners: later.chance(30),
             counter_max: later.chance(15).then(|| later.between(20, 400) as u32),
             late_readers: r.chance(25),
+            begins_at: Zxid::ZERO,
             members: Members::Same,
             early: false,
             planted: None,
         };
+        let r = &mut Random::new(seed, "begins");
+        let begins_at = if options.servers() == 1 && r.chance(60) {
+            Zxid(0xffff_ffff - r.between(0, 300) as i64)
+        } else {
+            Zxid::ZERO
+        };
         let r = &mut Random::new(seed, "members");
         let changes = !options.weighted && r.chance(20);
-        RunOptions { members: if changes { Members::draw(r, voters) } else { Members::Same }, ..options }
+        RunOptions { members: if changes { Members::draw(r, voters) } else { Members::Same }, begins_at, ..options }
     }
 
     /// The last counter of an epoch, where epochs are shorter than they really are.
@@ -199,6 +209,9 @@ impl fmt::Display for RunOptions {
         }
         if self.old_learners && !self.early {
             write!(f, " +old learners")?;
+        }
+        if self.begins_at > Zxid::ZERO {
+            write!(f, " begins at {}", self.begins_at)?;
         }
         if self.changes() != Members::Same {
             write!(f, " members {:?}", self.changes())?;

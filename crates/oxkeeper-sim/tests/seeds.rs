@@ -140,6 +140,12 @@ fn what_came_in_a_snapshot_may_be_delivered_by_the_learner() {
     holds_with(RunOptions::of_seed(4465));
 }
 
+/// A false alarm: what a slow disk was doing took its old time, after the disk was quick again.
+#[test]
+fn a_disk_that_is_quick_again_is_quick_with_what_it_is_doing() {
+    holds_with(RunOptions::of_seed(5795));
+}
+
 /// A false alarm: the data and the children of a node that is gone are told of one by one after a reconnect.
 #[test]
 fn each_list_of_watches_is_answered_for_itself() {
@@ -161,6 +167,8 @@ fn planted_bugs_are_found() {
         (Bug::RecoveryForgets, 1..=10),
         (Bug::ReadBeforeApply, 9..=12),
         (Bug::ReadWithoutLook, 9..=12),
+        (Bug::SyncAtApply, 1..=6),
+        (Bug::PassedEpochRefused, 25..=33),
     ] {
         let mut runs = seeds.map(|seed| RunOptions { planted: Some(bug), ..RunOptions::of_seed(seed) });
         assert!(runs.any(|options| run(&options, false).violation.is_some()), "{} was not found", bug.name());

@@ -115,7 +115,7 @@ impl Checks {
         Checks {
             now: 0,
             violation: None,
-            model: Model::new(),
+            model: Model::at(options.begins_at),
             committed: BTreeMap::new(),
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),

@@ -506,7 +506,14 @@ impl World {
             }
             Undo::Address(_) => {}
             Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
-            Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
+            Undo::DiskSlow(h) => {
+                let host = &mut self.hosts[h];
+                // What it is doing goes on at its usual pace: as slow as it began, it might take a minute.
+                let was_slow = std::mem::replace(&mut host.disk_slowness, 1) > 1;
+                if was_slow && host.running.as_ref().is_some_and(|running| running.job.is_some()) {
+                    self.server_after(self.options.disk_sync_us, h, ServerEvent::DiskDone);
+                }
+            }
             Undo::DiskHangs(h) => {
                 let host = &mut self.hosts[h];
                 host.disk_hangs = false;
