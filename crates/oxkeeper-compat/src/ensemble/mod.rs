@@ -217,6 +217,16 @@ impl Ensemble {
         })
     }
 
+    /// Ends everybody, once all have the same: so whoever has the highest id wins the next election.
+    pub fn stop_level(&mut self) -> Result<(), EnsembleError> {
+        self.until("all show one zxid", |ensemble| {
+            let mut zxids = ensemble.members.iter().filter(|member| member.is_running()).map(Member::zxid);
+            let first = zxids.next().flatten();
+            first.is_some() && zxids.all(|zxid| zxid == first)
+        })?;
+        self.members.iter_mut().try_for_each(|member| member.stop().map_err(EnsembleError::Wrong))
+    }
+
     /// Polls until `done`, and fails when a member has ended or time is up.
     pub fn until(&mut self, what: &str, done: impl Fn(&Ensemble) -> bool) -> Result<(), EnsembleError> {
         let deadline = Instant::now() + PATIENCE;

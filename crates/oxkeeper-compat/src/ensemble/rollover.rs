@@ -6,13 +6,14 @@ use super::load::{Load, Outcome};
 use super::member::Member;
 use super::{Ensemble, EnsembleError, Layout, PATIENCE};
 use crate::servers::{ServerError, ServerKind};
+use oxkeeper_types::Zxid;
 use std::time::{Duration, Instant};
 
 /// Highest, so that it wins a tie.
 const LEADER: u8 = 3;
-const COUNTER_MAX: u64 = 0xffff_fffe;
+const COUNTER_MAX: u32 = 0xffff_fffe;
 /// Transactions of an epoch that begins by the hook.
-const EPOCH_TXNS: u64 = 1500;
+const EPOCH_TXNS: u32 = 1500;
 /// A server of ours refuses a log with a hole in it, unless a snapshot stands behind that.
 const SNAP_COUNT: u32 = 100;
 /// Enough for every server to have a snapshot of the epoch.
@@ -42,21 +43,21 @@ fn legs(ensemble: &mut Ensemble, seed: u64, step: &mut dyn FnMut(&str)) -> Resul
     // proposed behind the hook does not follow that.
     start_in_order(ensemble)?;
     write(ensemble, seed, 50, &mut outcome)?;
-    stop_all(ensemble)?;
+    ensemble.stop_level()?;
     set_hook(ensemble, true)?;
     start_in_order(ensemble)?;
 
     let load = Load::start(ensemble, seed + 1, Some(400));
     load.wait(50)?;
-    let (epoch, counter) = last_zxid(ensemble)?;
-    if counter < COUNTER_MAX - EPOCH_TXNS {
-        let text = format!("the epoch begins at {epoch}.{counter:x}: {} does not know the hook", ensemble.names());
+    let first = last_zxid(ensemble)?;
+    if first.counter() < COUNTER_MAX - EPOCH_TXNS {
+        let text = format!("the epoch begins at {first}: the hook does nothing in one of {}", ensemble.names());
         return Err(EnsembleError::Wrong(text));
     }
     let started = Instant::now();
-    while last_zxid(ensemble)?.0 == epoch {
+    while last_zxid(ensemble)?.epoch() == first.epoch() {
         if started.elapsed() > PATIENCE {
-            return Err(EnsembleError::Late { what: format!("epoch {epoch} ends"), state: ensemble.state() });
+            return Err(EnsembleError::Late { what: format!("the epoch of {first} ends"), state: ensemble.state() });
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -64,18 +65,18 @@ fn legs(ensemble: &mut Ensemble, seed: u64, step: &mut dyn FnMut(&str)) -> Resul
     load.wait(WRITES_AFTER)?;
     outcome.merge(load.finish()?);
     let nodes = outcome.check(ensemble)?.len();
-    let (next, counter) = last_zxid(ensemble)?;
+    let next = last_zxid(ensemble)?;
     let leader = ensemble.leader().unwrap_or_default();
     let name = ensemble.member(leader).name();
-    step(&format!("epoch {epoch} came to its end; in epoch {next} {name} leads, {nodes} nodes alike at {counter:x}"));
+    step(&format!("the epoch of {first} came to its end; {name} leads at {next}, {nodes} nodes alike"));
 
-    stop_all(ensemble)?;
+    ensemble.stop_level()?;
     set_hook(ensemble, false)?;
     ensemble.start_all()?;
     outcome.check(ensemble)?;
     write(ensemble, seed + 2, 100, &mut outcome)?;
     let nodes = outcome.check(ensemble)?.len();
-    stop_all(ensemble)?;
+    ensemble.stop_level()?;
     step(&format!("all were started again on their files and serve, {nodes} nodes alike"));
     Ok(outcome.summary())
 }
@@ -84,10 +85,6 @@ fn start_in_order(ensemble: &mut Ensemble) -> Result<(), EnsembleError> {
     ensemble.start_some(&[LEADER, 2])?;
     ensemble.expect_leader(LEADER)?;
     ensemble.start_all()
-}
-
-fn stop_all(ensemble: &mut Ensemble) -> Result<(), EnsembleError> {
-    ensemble.members.iter_mut().try_for_each(|member| member.stop().map_err(EnsembleError::Wrong))
 }
 
 fn write(ensemble: &Ensemble, seed: u64, writes: usize, outcome: &mut Outcome) -> Result<(), EnsembleError> {
@@ -106,17 +103,12 @@ fn set_hook(ensemble: &mut Ensemble, on: bool) -> Result<(), ServerError> {
     ensemble.write_list(LEADER, &lines)
 }
 
-/// The highest that anybody shows, as epoch and counter.
-fn last_zxid(ensemble: &Ensemble) -> Result<(u64, u64), EnsembleError> {
-    let zxid = |member: &Member| {
-        let text = member.word("srvr")?;
-        let digits = text.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
-        u64::from_str_radix(digits.trim(), 16).ok()
-    };
+/// The highest that anybody shows.
+fn last_zxid(ensemble: &Ensemble) -> Result<Zxid, EnsembleError> {
     let started = Instant::now();
     while started.elapsed() < PATIENCE {
-        if let Some(last) = ensemble.members.iter().filter_map(zxid).max() {
-            return Ok((last >> 32, last & 0xffff_ffff));
+        if let Some(last) = ensemble.members.iter().filter_map(Member::zxid).max() {
+            return Ok(last);
         }
     }
     Err(EnsembleError::Late { what: "somebody shows a zxid".into(), state: ensemble.state() })
