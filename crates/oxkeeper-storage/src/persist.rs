@@ -196,7 +196,7 @@ mod tests {
         disk.create_dir_all(&dirs.snapshots).unwrap();
         let log = LogWriter::new(Arc::new(disk.clone()), dirs.clone(), LogOptions::default(), Zxid::ZERO);
         let mut persister = Persister::without_log(log);
-        let append = |zxid| Persist::Append { zxid: Zxid(zxid), txn: Bytes::from_static(b"any").into() };
+        let append = |zxid| Persist::Append { zxid: Zxid(zxid), txn: Bytes::from_static(b"any") };
         let done =
             persister.persist(&[append(1), Persist::RollLog, append(2), Persist::CurrentEpoch(Epoch(3))]).unwrap();
         let logged = |zxid| Persisted::Log { through: Zxid(zxid) };
