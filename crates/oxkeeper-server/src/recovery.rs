@@ -44,7 +44,8 @@ pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
         recent: recent.txns,
         recent_after: recent.after,
     });
-    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, snapshot_wanted, durable, took })
+    let persister = if files.keeps_log { Persister::new(log) } else { Persister::without_log(log) };
+    Ok(Loaded { state: State { tree }, persister, replayed, snapshot_wanted, durable, took })
 }
 
 /// Everything out of the ordinary gets a line.

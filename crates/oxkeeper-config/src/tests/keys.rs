@@ -145,7 +145,6 @@ fn some_values_are_without_effect_where_others_are_obeyed() {
     assert!(named("metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"));
     assert!(!named("metricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"));
     assert!(named("admin.enableServer=true") && !named("admin.enableServer=false"));
-    assert!(named("syncEnabled=false") && !named("syncEnabled=true"));
 }
 
 #[test]
@@ -158,4 +157,16 @@ fn every_key_that_is_said_to_be_used_is_read() {
         let status = options::all().find(|row| row.name == *name).unwrap().status;
         assert!(matches!(status, Status::Used | Status::NotYet), "{name} is {status:?} but is read");
     }
+}
+
+#[test]
+fn an_observer_that_may_become_a_voter_is_told_that_it_writes_all_the_same() {
+    let members =
+        "initLimit=10\nsyncLimit=5\nserver.1=a:1:2:observer\nserver.2=b:1:2\nserver.3=c:1:2\nsyncEnabled=false";
+    let told = |more: &str| {
+        let config =
+            Config::load(&inputs(&base(&format!("{members}\n{more}"))), &mut reading(&[("/data/myid", "1")])).unwrap();
+        warnings(&config).iter().any(|w| w.contains("syncEnabled=false is without effect"))
+    };
+    assert!(told("reconfigEnabled=true") && !told(""));
 }

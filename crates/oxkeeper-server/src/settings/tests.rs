@@ -13,6 +13,11 @@ fn settings(lines: &str, ensemble: bool) -> Settings {
 
 fn try_settings(lines: &str, ensemble: bool) -> io::Result<Settings> {
     let members = if ensemble { MEMBERS } else { "" };
+    try_settings_of(lines, members)
+}
+
+fn try_settings_of(lines: &str, members: &str) -> io::Result<Settings> {
+    let ensemble = !members.is_empty();
     let text = format!("dataDir=/data\nclientPort=0\n{members}\n{lines}\n");
     let inputs = Inputs { main: MainSource::File { path: "zoo.cfg".into(), text }, ..Inputs::default() };
     let mut read = |path: &std::path::Path| Ok(path.ends_with("myid").then(|| "1".to_owned()).filter(|_| ensemble));
@@ -83,6 +88,21 @@ fn followers_share_the_limit_of_outstanding_requests() {
 fn acls_are_checked_eagerly_in_an_ensemble_only() {
     let eager = |ensemble| settings("enableEagerACLCheck=true", ensemble).replica.eager_acl_check;
     assert_eq!([eager(true), eager(false)], [true, false]);
+}
+
+#[test]
+fn an_observer_alone_can_do_without_log_and_snapshots() {
+    let kept = |lines: &str, members: &str| {
+        let settings = try_settings_of(lines, members).expect(lines);
+        let replica = settings.replica;
+        (settings.files.keeps_log, replica.snap_count, replica.snap_size_limit_bytes)
+    };
+    let (observer, all) = (MEMBERS.replace("1:2;0", "1:2:observer;0"), (true, 100_000, Some(4 << 30)));
+    assert_eq!(kept("syncEnabled=false", &observer), (false, u64::MAX, None));
+    assert_eq!(kept("", &observer), all);
+    assert_eq!(kept("syncEnabled=false", MEMBERS), all, "a voter");
+    assert_eq!(kept("syncEnabled=false", ""), all, "a server on its own");
+    assert_eq!(kept("syncEnabled=false\nreconfigEnabled=true", &observer), all, "it may become a voter");
 }
 
 #[test]
