@@ -259,6 +259,10 @@ fn dump_lists_sessions_ephemerals_and_connections() {
     assert_eq!(lines[8], "Connections dump:");
     assert_eq!(lines[9], "Connections Sets (9)/(9):");
     assert!(lines.iter().any(|line| line == "\tip: /9.9.9.9:9 sessionId: SID"), "{dump}");
+    // The reference goes on listing a session that has none left.
+    client.call(&request(2, 2, &[text("/e"), (-1_i32).to_be_bytes().to_vec()].concat()));
+    let dump = server.ask("dump");
+    assert!(dump.contains("\nSessions with Ephemerals (0):\nConnections dump:\n"), "{dump}");
 }
 
 #[test]
@@ -333,6 +337,7 @@ fn mntr_counts() {
         ("global_sessions", "1"),
         ("server_state", "standalone"),
         ("connection_request_count", "1"),
+        ("connection_drop_probability", "0.0"),
         ("cnt_node_changed_watch_count", "1"),
     ] {
         assert_eq!(server.figure(name), value, "{name}");
