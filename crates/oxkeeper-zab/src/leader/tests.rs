@@ -39,7 +39,7 @@ fn a_learner_that_was_faster_than_our_election_is_served() {
 
 #[test]
 fn a_voter_that_is_ahead_ends_the_role() {
-    // QP037: (current epoch, last zxid)
+    // QP037, a voter that is ahead of the leader: (current epoch, last zxid)
     for (current, last, is_over) in [(1, z(1, 4), true), (2, z(1, 1), true), (1, z(1, 3), false)] {
         let mut l = Bench::new(1, durable(3));
         l.elect(1);

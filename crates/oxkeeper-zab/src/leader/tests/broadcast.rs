@@ -7,7 +7,7 @@ fn a_commit_needs_a_quorum_of_logs_the_leader_s_own_like_any_other() {
     let mut l = Bench::established(3);
     assert_eq!(l.propose(), ["append 2.1", "2 PROPOSAL 2.1"]);
     assert!(l.ack(2, z(2, 1)).is_empty(), "one of three");
-    assert_eq!(l.disk(), ["2 COMMIT 2.1", "commit 2.1"], "QP052");
+    assert_eq!(l.disk(), ["2 COMMIT 2.1", "commit 2.1"], "QP052, our own ACK comes with our log");
     // The other way round, and with two followers without the leader.
     l.propose();
     assert!(l.disk().is_empty());
@@ -126,7 +126,7 @@ fn hierarchical_quorums_count_weights_in_groups() {
 
 #[test]
 fn the_end_of_the_counter_rolls_the_epoch_and_loses_no_write() {
-    // QP082; the reference gives up what is outstanding.
+    // QP082, the counter is used up; the reference gives up what is outstanding.
     let mut found = durable(0);
     (found.accepted_epoch, found.current_epoch) = (Epoch(1), Epoch(1));
     let mut l = Bench::with(options(), found);

@@ -37,7 +37,7 @@ fn silent_followers_are_dropped_and_then_the_leader_steps_down() {
 
 #[test]
 fn a_follower_that_does_not_log_is_dropped_though_it_answers() {
-    // QP096
+    // QP096, its oldest proposal without an ACK is older than syncLimit.
     let mut l = Bench::established(3);
     l.sync(3, 3, z(1, 3));
     l.propose();
@@ -57,7 +57,7 @@ fn a_follower_that_does_not_log_is_dropped_though_it_answers() {
 
 #[test]
 fn a_newer_connection_of_a_server_takes_the_place_of_the_older() {
-    // ZOOKEEPER-3240 (BG026)
+    // ZOOKEEPER-3240 (BG026, a connection that is left over keeps its learner out)
     let mut l = Bench::established(3);
     assert_eq!(l.join(7, 2, 2), ["close 2: Replaced", "7 LEADERINFO 2"]);
     assert!(l.packet(2, Packet::Ack { zxid: z(2, 1) }).is_empty(), "what still comes from the old one is dropped");

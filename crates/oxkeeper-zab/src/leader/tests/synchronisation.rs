@@ -15,7 +15,7 @@ fn newleader_needs_a_quorum_with_the_leader_s_own_epoch_on_disk() {
     assert!(l.ack(2, z(2, 0)).is_empty());
     assert_eq!(l.zab.next_zxid(), None);
     assert_eq!(l.disk(), ["leading 2", "commit 1.3", "2 UPTODATE"]);
-    assert_eq!(l.zab.next_zxid(), Some(z(2, 1)), "QP043");
+    assert_eq!(l.zab.next_zxid(), Some(z(2, 1)), "QP043, the first of the epoch");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_learner_may_be_late_from_the_end_of_its_snapshot_on() {
 
 #[test]
 fn the_log_on_disk_reaches_further_back_and_hands_out_committed_transactions_only() {
-    // QP064, ZOOKEEPER-2846 (BG019)
+    // QP064, older than what is in memory; ZOOKEEPER-2846 (BG019), the log holds what was never committed.
     let log = |from: i64, to: i64| (from..=to).map(|i| (z(1, i), txn())).collect::<Vec<_>>();
     let mut found = durable(6);
     found.recent.drain(..4);
@@ -204,7 +204,7 @@ fn a_log_that_is_not_available_leads_to_a_snapshot() {
 
 #[test]
 fn observers_wait_for_a_place_and_voters_do_not() {
-    // QP080
+    // QP080, so many observers are brought up to date at a time.
     let mut l = Bench::established_with(ZabOptions { snapshot_syncs_max: 1, diff_syncs_max: 1, ..options() }, 3);
     for link in [4, 5] {
         l.step(Input::LearnerConnected { link: LinkId(link) });
@@ -242,7 +242,7 @@ fn newleader_config(options: ZabOptions) -> String {
 
 #[test]
 fn the_first_configuration_is_named_after_the_first_epoch() {
-    // QP044, ZOOKEEPER-1783
+    // QP044, the first list gets the epoch for a version (ZOOKEEPER-1783).
     let options = ZabOptions { reconfig_enabled: true, ..ZabOptions::new(ServerId(1), ensemble()) };
     assert!(newleader_config(options).ends_with("version=100000000"));
 }
