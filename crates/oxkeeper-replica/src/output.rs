@@ -1,6 +1,6 @@
 //! All that a server can ask for.
 
-use crate::report::QuotaExceeded;
+use crate::report::{DigestMismatch, QuotaExceeded};
 use oxkeeper_proto::election::Notification;
 use oxkeeper_proto::frame;
 use oxkeeper_proto::quorum::Packet;
@@ -33,6 +33,8 @@ pub struct Outputs {
     pub members: Option<Box<Ensemble>>,
     /// For the log and the metrics, in order.
     pub quotas_exceeded: Vec<QuotaExceeded>,
+    /// For the log: transactions behind which the tree is not what their writer had.
+    pub digest_mismatches: Vec<DigestMismatch>,
 }
 
 /// What a server of an ensemble asks of its election port and its quorum port.
@@ -175,6 +177,7 @@ impl Outputs {
             && self.peers.is_empty()
             && self.members.is_none()
             && self.quotas_exceeded.is_empty()
+            && self.digest_mismatches.is_empty()
     }
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -186,6 +189,7 @@ impl Outputs {
         self.last.clear();
         self.members = None;
         self.quotas_exceeded.clear();
+        self.digest_mismatches.clear();
     }
 }
 

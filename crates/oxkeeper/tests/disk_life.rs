@@ -170,3 +170,21 @@ fn an_observer_with_sync_enabled_false_keeps_no_log_and_writes_no_snapshots() {
     drop((voter, observer));
     trio.stop();
 }
+
+#[test]
+fn a_start_writes_no_snapshot_of_a_short_log_and_one_of_a_log_that_is_due() {
+    let scratch = Scratch::new("starts");
+    let data = scratch.0.join("data");
+    let server = Single::start(&scratch.config("snapCount=1000"));
+    let client = server.client();
+    (0..30).for_each(|n| drop(client.create(&format!("/n{n}"), b"", CreateMode::Persistent).unwrap()));
+    drop(client);
+    server.stop();
+    Single::start(&scratch.config("snapCount=1000")).stop();
+    assert_eq!(files(&data, "snapshot."), ["snapshot.0"]);
+    // What was replayed counts towards the next one.
+    let server = Single::start(&scratch.config("snapCount=20"));
+    eventually("the log is not replayed for ever", || newest(&data) > 0);
+    assert_eq!(server.client().children("/", false).unwrap().0.len(), 31);
+    server.stop();
+}

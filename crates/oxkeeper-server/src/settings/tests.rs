@@ -144,6 +144,8 @@ fn keys_of_an_ensemble_arrive() {
         ("leader.maxTimeToWaitForEpoch=77", "None", "Some(Millis(77))", |s| {
             format!("{:?}", member(s).zab.epoch_wait_max)
         }),
+        ("leader.maxConcurrentSnapSyncs=5", "10", "5", |s| member(s).zab.snapshot_syncs_max.to_string()),
+        ("leader.maxConcurrentDiffSyncs=6", "100", "6", |s| member(s).zab.diff_syncs_max.to_string()),
         ("leaderConnectDelayDuringRetryMs=8", "100ms", "8ms", |s| format!("{:?}", member(s).peers.leader_retry_delay)),
         ("observer.reconnectDelayMs=9", "0ns", "9ms", |s| format!("{:?}", member(s).peers.observer_reconnect_delay)),
         ("observer.election.DelayMs=10", "Millis(200)", "Millis(10)", |s| {

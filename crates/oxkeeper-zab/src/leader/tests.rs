@@ -1,7 +1,7 @@
 //! Transcripts of a leader, phase by phase.
 
 use super::super::testing::{Bench, durable, ensemble, hello, txn, z};
-use crate::{Input, LinkId, Standing, ZabOptions};
+use crate::{Durable, Input, LinkId, Standing, ZabOptions};
 use oxkeeper_proto::election::{Notification, PeerState};
 use oxkeeper_proto::quorum::{LearnerInfo, Packet};
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
@@ -391,6 +391,26 @@ fn a_learner_with_uncommitted_transactions_is_cut() {
 }
 
 #[test]
+fn a_learner_that_stands_in_a_hole_of_the_log_is_cut_before_it_and_gets_the_rest() {
+    // QP070, the learner's last zxid is absent and of the epoch of what comes next: epoch 2 began behind 2.2 with us.
+    let recent = [z(1, 3), z(2, 3), z(2, 4)].map(|zxid| (zxid, txn())).to_vec();
+    let durable = Durable {
+        accepted_epoch: Epoch(2),
+        current_epoch: Epoch(2),
+        last_logged: z(2, 4),
+        recent,
+        recent_after: z(1, 2),
+    };
+    let mut l = Bench::new(1, durable);
+    l.elect(1);
+    l.join(2, 2, 2);
+    l.disk();
+    let lines = l.ack_epoch(2, Some(2), z(2, 2));
+    let cut = ["2 TRUNC 1.3", "2 PROPOSAL 2.3", "2 COMMIT 2.3", "2 PROPOSAL 2.4", "2 COMMIT 2.4", "2 NEWLEADER 3"];
+    assert_eq!(lines[lines.len() - cut.len()..], cut);
+}
+
+#[test]
 fn a_snapshot_is_followed_by_what_was_committed_since_it_was_frozen() {
     let mut l = Bench::established(3);
     l.join(3, 3, 1);
@@ -475,6 +495,11 @@ fn observers_wait_for_a_place_and_voters_do_not() {
     assert_eq!(l.ack_epoch(3, Some(1), z(1, 3)), ["3 DIFF 1.3", "3 NEWLEADER 2"]);
     l.ack(3, z(2, 0));
     assert_eq!(l.ack(4, z(2, 0)), ["4 UPTODATE", "5 DIFF 1.3", "5 NEWLEADER 2"]);
+    // A place is free, too, when its observer goes.
+    l.step(Input::LearnerConnected { link: LinkId(6) });
+    l.packet(6, hello(6, 1));
+    assert!(l.ack_epoch(6, Some(1), z(1, 3)).is_empty());
+    assert_eq!(l.closed(5), ["6 DIFF 1.3", "6 NEWLEADER 2"]);
 }
 
 /// The configuration in the NEWLEADER of a leader in epoch 1.
