@@ -91,7 +91,8 @@ fn a_leader_that_cannot_be_reached_ends_the_role() {
 
 #[test]
 fn committed_history_then_the_epoch_then_the_ack_of_newleader() {
-    // ZOOKEEPER-4643, 4646, 4785 (BG005 to BG007), ZOOKEEPER-3911, 4394, 4685 (BG004, BG008, BG009)
+    // ZOOKEEPER-4643, 4646, 4785 (BG005 to BG007) and 3911 (BG004): the epoch or the ACK before the history is on disk;
+    // ZOOKEEPER-4394, 4685 (BG008, BG009): a COMMIT or an ACK around the ACK of NEWLEADER.
     let mut f = Bench::discovered(1, 3);
     for packet in [Packet::Diff { zxid: z(1, 5) }, proposal(1, 4), commit(1, 4), proposal(1, 5), commit(1, 5)] {
         assert!(f.packet(9, packet).is_empty());
@@ -258,7 +259,7 @@ fn what_is_committed_here_is_never_taken_back() {
 
 #[test]
 fn a_hole_in_the_history_ends_the_role() {
-    // ZOOKEEPER-4925 (BG011, QP077)
+    // ZOOKEEPER-4925 (BG011, a hole is passed on; QP077, each proposal follows the last)
     let mut f = Bench::discovered(1, 3);
     f.packet(9, Packet::Diff { zxid: z(1, 5) });
     assert_over(&f.packet(9, proposal(1, 5)), "follows 0x100000003, got 0x100000005");
@@ -266,7 +267,7 @@ fn a_hole_in_the_history_ends_the_role() {
 
 #[test]
 fn a_commit_of_something_else_ends_the_role_in_synchronisation_and_in_broadcast() {
-    // BG032, QP081, QP086
+    // BG032, the reference warns of it in synchronisation (QP081) and ends its process in broadcast (QP086).
     let mut f = Bench::discovered(1, 3);
     f.packet(9, Packet::Diff { zxid: z(1, 5) });
     f.packet(9, proposal(1, 4));
@@ -342,7 +343,7 @@ fn a_proposal_is_acknowledged_once_it_is_on_disk() {
 
 #[test]
 fn what_a_finished_role_wrote_is_not_acknowledged_by_the_next_one() {
-    // ZOOKEEPER-4541, 4712 (BG010)
+    // ZOOKEEPER-4541, 4712 (BG010, the disk thread of a server that was stopped goes on)
     let mut f = Bench::following(1, 3);
     f.packet(9, proposal(2, 1));
     assert_eq!(f.closed(9), ["looking"]);

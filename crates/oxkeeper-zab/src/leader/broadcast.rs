@@ -123,7 +123,7 @@ impl Leader {
         }
     }
 
-    /// COMMIT and INFORM in the order of zxids on each link (QP083, QP085).
+    /// COMMIT and INFORM in the order of zxids on each link (QP083, commits are in order; QP085, who gets which).
     fn commit(&mut self, core: &mut Core, through: Zxid, out: &mut Vec<Output>) -> Verdict {
         let Phase::Broadcast(broadcast) = &mut self.phase else { unreachable!("only in broadcast") };
         let (confirmed, next) = broadcast.confirm.committed(through);
