@@ -1,8 +1,8 @@
 //! From files to a state: the newest good snapshot, the log on top of it, the epochs. Runs once, before anything else.
 //!
-//! Owns the rules on what may be trusted (DK005-DK010 directories, DK051 snapshots, DK061 ephemerals, DK078-DK080 epochs, DK092-DK097
-//! what is missing). Comes before
-//! [`crate::persist`], which must be told [`Recovered::last`]. Must not run beside a server that uses the same directories.
+//! Owns the rules on what may be trusted (DK005-DK010 directories, DK051 snapshots, DK061 ephemerals, DK078-DK080 epochs,
+//! DK092-DK097 what is missing). Comes before [`crate::persist`], which must be told [`Recovered::last`]. Must not run beside a
+//! server that uses the same directories.
 //!
 //! The rule above all others: never lose anything silently. What is repaired (a torn tail, files that a crash left half made)
 //! is in the report; what cannot be repaired without loss stops the start.

@@ -271,8 +271,9 @@ impl Leader {
         }
     }
 
-    /// QP037, a quorum of ACKEPOCH from voters that are not ahead of us. A second answer to the same epoch (-1) does not count, nor does one of a server that knows of no history: it may
-    /// have lost one. Which history a voter has, and whether ours can be built upon it, are two facts.
+    /// QP037, a quorum of ACKEPOCH from voters that are not ahead of us. A second answer to the same epoch (-1) does not count, nor
+    /// does one of a server that knows of no history: it may have lost one. Which history a voter has, and whether ours can be built
+    /// upon it, are two facts.
     fn on_ack_epoch(
         &mut self,
         core: &mut Core,
@@ -303,8 +304,8 @@ impl Leader {
         Ok(Verdict::Stay)
     }
 
-    /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009,
-    /// an ACK of a proposal that comes before that of NEWLEADER).
+    /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009, an ACK of a proposal that comes
+    /// before that of NEWLEADER).
     fn on_sync_ack(
         &mut self,
         core: &mut Core,

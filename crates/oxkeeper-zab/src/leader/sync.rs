@@ -1,8 +1,8 @@
 //! Phase 2 on a leader: every learner gets our history, then NEWLEADER; a quorum of ACKs establishes the epoch (paper:
 //! NEWLEADER, ACK-LD, COMMIT-LD).
 //!
-//! Owns the carrying out of a [`SyncPlan`], whenever a learner comes, and the places for observers (QP080, so many at a time). Must not know how
-//! the choice is made, nor how a tree is frozen or a log is read.
+//! Owns the carrying out of a [`SyncPlan`], whenever a learner comes, and the places for observers (QP080, so many at a time). Must
+//! not know how the choice is made, nor how a tree is frozen or a log is read.
 
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::persist::TxnBytes;
@@ -130,7 +130,8 @@ impl Leader {
         }
     }
 
-    /// Everything behind `behind`, then NEWLEADER, then live traffic (QP074, queued behind the history). In one step, so nothing falls between.
+    /// Everything behind `behind`, then NEWLEADER, then live traffic (QP074, queued behind the history). In one step, so nothing
+    /// falls between.
     fn forward_from(
         &mut self,
         core: &Core,
