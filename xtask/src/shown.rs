@@ -18,6 +18,8 @@ const STAGES: &[(&str, &[&str])] = &[
     ("ensemble/load.rs", &["agree"]),
     ("ensemble/members.rs", &["changes", "check_list"]),
     ("ensemble/mixed.rs", &["legs", "come_back", "lose_a_tail"]),
+    ("ensemble/rollover.rs", &["legs"]),
+    ("ensemble/unreadable.rs", &["legs"]),
     ("ensemble/rolling.rs", &["run"]),
     ("ensemble/tour.rs", &["creates", "changes", "multi", "refusals", "watches", "moved_session"]),
     (

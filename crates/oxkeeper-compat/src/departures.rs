@@ -7,7 +7,7 @@ use crate::requests::{AclArg, Data, Part, Request};
 use crate::step::{Identity, Step};
 use crate::universe::DIGEST_U1;
 use oxkeeper_types::acl::open_acl;
-use oxkeeper_types::{Acl, Id, OpCode, Perms};
+use oxkeeper_types::{Acl, Id, OpCode, Perms, Zxid};
 use std::net::SocketAddr;
 
 /// A departure and how to tell it.
@@ -97,6 +97,14 @@ pub const ALL: &[Departure] = &[
         // -108 there, or done, whichever of its threads is faster.
         reference: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err="], absent: &[] },
         ours: Expected { present: &["reply xid=1 zxid=0x2 err=0", "reply xid=2 zxid=0x3 err=0"], absent: &[] },
+    },
+    Departure {
+        name: "a_null_id_in_an_acl_is_malformed_as_others_are",
+        ids: "CW149",
+        why: "the reference asks the scheme before it looks whether there is an id, and stumbles: -5",
+        script: null_id_in_acl,
+        reference: Expected { present: &["reply xid=1 zxid=0x2 err=-5"], absent: &["err=-114"] },
+        ours: Expected { present: &["reply xid=1 zxid=0x2 err=-114"], absent: &["err=-5"] },
     },
 ];
 
@@ -207,6 +215,15 @@ fn set_watches_leak() -> Vec<Step> {
 fn null_acl_in_multi() -> Vec<Step> {
     let multi = Request::Multi { op: OpCode::Multi, parts: vec![Part::of(create("/a", AclArg(None)))] };
     vec![open(0, Identity::New(1)), request(0, multi)]
+}
+
+/// A create whose list has one entry, of scheme digest, with null for its id.
+fn null_id_in_acl() -> Vec<Step> {
+    let mut body = create("/a", anyone()).body(Zxid(0));
+    // In the place of "world" and "anyone", and before the flags.
+    body.truncate(body.len() - 4 - 4 - "anyone".len() - 4 - "world".len());
+    body.extend([&6_i32.to_be_bytes()[..], b"digest", &(-1_i32).to_be_bytes(), &0_i32.to_be_bytes()].concat());
+    vec![open(0, Identity::New(1)), request(0, Request::Raw { op: OpCode::Create.number(), body: Data(Some(body)) })]
 }
 
 fn ttl_without_mode() -> Vec<Step> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use oxkeeper_types::ServerId;
+use oxkeeper_types::ensemble::Role;
 
 use crate::options::{self, Status};
 use crate::reader::Reader;
@@ -96,6 +97,12 @@ impl Config {
             r.warn_all(
                 "reconfigEnabled=true: the list of members gets a version and a file of its own, but it cannot be changed \
                  while running yet"
+                    .to_string(),
+            );
+        }
+        if reconfig_enabled && ensemble.as_ref().is_some_and(|e| e.role == Role::Observer && !e.sync_enabled) {
+            r.warn_all(
+                "syncEnabled=false is without effect with reconfigEnabled=true: an observer that may become a voter needs its log"
                     .to_string(),
             );
         }

@@ -233,8 +233,6 @@ fn is_without_effect(row: &OptionDef, value: &str) -> bool {
         "metricsProvider.className" => class != "DefaultMetricsProvider",
         "authProvider.*" => !BUILT_IN_PROVIDERS.contains(&class),
         "admin.enableServer" => value != "false",
-        // Observers write what voters write.
-        "syncEnabled" => value.eq_ignore_ascii_case("false"),
         _ => row.status == Status::NotYet,
     }
 }

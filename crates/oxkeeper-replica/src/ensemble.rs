@@ -185,7 +185,7 @@ impl Replica {
             }
             Output::FreezeImage { link } => self.peers().freezes.push(link),
             Output::ReadHistory { link, after } => out.peers.push(PeerOutput::ReadHistory { link, after }),
-            Output::Disk { answers } => out.peers.push(PeerOutput::Disk { answers }),
+            Output::Tell(notice) => out.peers.push(PeerOutput::Tell(notice)),
             Output::LeadershipConfirmed { number } => {
                 self.flight.confirm(number);
                 self.send_syncs(self.flight.released(), out);

@@ -86,7 +86,13 @@ impl Replica {
     ) {
         let lives = match self.mode {
             Mode::Follower | Mode::Observer => return self.revalidate(conn, session, timeout, read_only, out),
-            Mode::ReadOnly => state.tree.sessions().iter().any(|(known, _)| known == session),
+            // A session of the ensemble: nobody here may say that it lives or has ended (reference
+            // `ReadOnlyZooKeeperServer.validateSession`).
+            Mode::ReadOnly if state.tree.sessions().iter().any(|(known, _)| known == session) => {
+                return out.controls.push(Control::Close { conn, reason: CloseReason::SessionOfEnsemble });
+            }
+            // One of this server alone has ended with its connection.
+            Mode::ReadOnly => false,
             _ => self.tracker.get(session).is_some_and(|live| !live.closing),
         };
         if lives {

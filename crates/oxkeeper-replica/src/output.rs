@@ -1,6 +1,6 @@
 //! All that a server can ask for.
 
-use crate::report::QuotaExceeded;
+use crate::report::{DigestMismatch, QuotaExceeded};
 use oxkeeper_proto::election::Notification;
 use oxkeeper_proto::frame;
 use oxkeeper_proto::quorum::Packet;
@@ -8,7 +8,7 @@ use oxkeeper_tree::ImageId;
 use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::Persist;
 use oxkeeper_types::{ConnId, Millis, ServerId, SessionId, Zxid};
-use oxkeeper_zab::{LinkEnd, LinkId, RoleChange};
+use oxkeeper_zab::{LinkEnd, LinkId, Notice, RoleChange};
 use std::ops::Range;
 
 /// What a step leaves for the edge to carry out. Reused: the edge drains it and hands it back.
@@ -33,6 +33,8 @@ pub struct Outputs {
     pub members: Option<Box<Ensemble>>,
     /// For the log and the metrics, in order.
     pub quotas_exceeded: Vec<QuotaExceeded>,
+    /// For the log: transactions behind which the tree is not what their writer had.
+    pub digest_mismatches: Vec<DigestMismatch>,
 }
 
 /// What a server of an ensemble asks of its election port and its quorum port.
@@ -74,10 +76,8 @@ pub enum PeerOutput {
         role: RoleChange,
         epoch_began: Option<Zxid>,
     },
-    /// Our own disk was silent for so long that the role is given up; or it answers again. For the log.
-    Disk {
-        answers: bool,
-    },
+    /// For the log.
+    Tell(Notice),
 }
 
 /// How clients are served.
@@ -142,6 +142,8 @@ pub enum CloseReason {
     NotServing,
     /// This server has no leader and serves read-only clients alone; this one is none.
     ReadOnlyServer,
+    /// The same, and the client speaks for a session of the ensemble.
+    SessionOfEnsemble,
 }
 
 impl Outputs {
@@ -175,6 +177,7 @@ impl Outputs {
             && self.peers.is_empty()
             && self.members.is_none()
             && self.quotas_exceeded.is_empty()
+            && self.digest_mismatches.is_empty()
     }
     /// Empties it and keeps its memory.
     pub fn clear(&mut self) {
@@ -186,6 +189,7 @@ impl Outputs {
         self.last.clear();
         self.members = None;
         self.quotas_exceeded.clear();
+        self.digest_mismatches.clear();
     }
 }
 

@@ -14,7 +14,7 @@ use crate::pipeline::prep::{Prep, PrepRequest, Prepared};
 use crate::pipeline::reply::write_reply;
 use crate::pipeline::snapshot_policy::SnapshotPolicy;
 use crate::reaper::Reaper;
-use crate::report::{Counters, Report};
+use crate::report::{Counters, DigestMismatch, Report};
 use crate::session::{Speaker, Tracker, connect};
 use crate::state::State;
 use crate::watch::WatchTable;
@@ -364,7 +364,10 @@ impl Replica {
         let header = prepared.entry.header;
         self.changes.clear();
         let applied = state.tree.apply_hinted(&prepared.entry, &prepared.content_crcs, &mut self.changes);
-        self.counters.digest_mismatches += u64::from(matches!(applied.digest, DigestCheck::Mismatch { .. }));
+        if let DigestCheck::Mismatch { expected, actual } = applied.digest {
+            self.counters.digest_mismatches += 1;
+            out.digest_mismatches.push(DigestMismatch { zxid: header.zxid, op: applied.op, expected, actual });
+        }
         if self.keeps_sessions() {
             assert!(!applied.is_refused(), "{:?} was prepared and cannot be applied: {applied:?}", prepared.entry);
         }

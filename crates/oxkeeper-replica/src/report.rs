@@ -2,7 +2,7 @@
 
 use crate::namespaces::{NamespaceFigures, Namespaces};
 use crate::output::Mode;
-use oxkeeper_types::{Millis, SessionId, Zxid};
+use oxkeeper_types::{Millis, OpCode, SessionId, Zxid};
 use oxkeeper_zab::ZabReport;
 use std::fmt;
 
@@ -87,4 +87,13 @@ impl fmt::Display for QuotaExceeded {
         let (prefix, used, max) = (&self.prefix, self.used, self.limit);
         write!(f, "Quota exceeded: {prefix} [current {what}={used}, {hardness}{limit}Limit={max}]")
     }
+}
+
+/// The tree differs from that of whoever wrote a transaction (DK071, digests are compared behind each).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DigestMismatch {
+    pub zxid: Zxid,
+    pub op: OpCode,
+    pub expected: u64,
+    pub actual: u64,
 }

@@ -348,6 +348,28 @@ fn a_new_leader_keeps_what_was_acknowledged_and_sessions_go_on() {
 }
 
 #[test]
+fn a_new_leader_gives_each_session_its_full_timeout() {
+    let (mut c, leader) = serving(3, 0);
+    all_serve(&mut c);
+    let [here, there] = followers(&c, leader)[..] else { panic!("two followers") };
+    let silent = c.client(here);
+    assert_eq!(create(&mut c, here, silent, "/silent", EPHEMERAL).0, 0);
+    let pass = |c: &mut Cluster, ms| {
+        let then = c.now.monotonic + Millis(ms);
+        c.run_until("time", |c| c.now.monotonic >= then);
+    };
+    // 8 s of its 10 are over when another leader takes over.
+    pass(&mut c, 8000);
+    c.kill(leader);
+    c.run_until("a new leader", |c| c.leader().is_some_and(|id| id != leader));
+    let is_there = |c: &Cluster| c.servers[&there].state.tree.node("/silent").is_some();
+    pass(&mut c, 9000);
+    assert!(is_there(&c), "its time has begun anew");
+    pass(&mut c, 3000);
+    assert!(!is_there(&c), "and ends");
+}
+
+#[test]
 fn a_leader_that_has_proposed_nothing_answers_reads_with_the_end_of_the_history_before_its_epoch() {
     let (mut c, leader) = serving(3, 0);
     all_serve(&mut c);
@@ -450,6 +472,25 @@ fn without_a_quorum_read_only_clients_are_served_after_a_grace() {
         c.run_until("a leader", |c| c.mode(1) == Mode::Follower && c.mode(2) == Mode::Leader);
         assert_eq!(c.got(1, reader), [Got::Closed], "it may come back now");
     }
+}
+
+#[test]
+fn a_session_of_the_ensemble_is_not_served_read_only_and_not_told_that_it_has_ended() {
+    let mut c = Cluster::new(3, 0);
+    c.options.read_only_enabled = true;
+    (1..=3).for_each(|id| c.start(id));
+    all_serve(&mut c);
+    let leader = (1..=3).find(|id| c.mode(*id) == Mode::Leader).expect("one leads");
+    let alone = followers(&c, leader)[0];
+    let opened = c.open(alone, SessionId::NONE, [0; 16]);
+    c.run_until("a session", |c| !c.got(alone, opened).is_empty());
+    let Got::Connected { session, password } = c.take(alone, opened)[0] else { panic!("a session was asked for") };
+    (1..=3).filter(|id| *id != alone).for_each(|id| c.kill(id));
+    c.run_until("read-only service", |c| c.mode(alone) == Mode::ReadOnly);
+    let resumed = c.open_for(alone, session, password, true);
+    assert_eq!(c.got(alone, resumed), [Got::Closed], "it lives elsewhere, for all that is known here");
+    let reader = c.open_for(alone, SessionId::NONE, [0; 16], true);
+    assert!(matches!(c.got(alone, reader)[..], [Got::Connected { .. }]));
 }
 
 #[test]

@@ -13,10 +13,11 @@ use crate::serving::Serving;
 use crate::snapshot_thread::SnapshotJobs;
 use hashbrown::HashMap;
 use oxkeeper_replica::output::Mode;
+use oxkeeper_replica::report::DigestMismatch;
 use oxkeeper_replica::{Control, Input, Outputs, Replica};
 use oxkeeper_types::limits::OUTBOX_BYTES_MAX;
 use oxkeeper_types::persist::Persist;
-use oxkeeper_types::{ConnId, Millis};
+use oxkeeper_types::{ConnId, Millis, Zxid};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// A write beyond the same quota with the same usage is told of this often (reference `ZooKeeperServer.RATE_LOGGER`).
 const QUOTA_LOG_INTERVAL: Millis = Millis(100);
+/// And of digests that differ, once the first was told in full (reference `DataTree.RATE_LOGGER`).
+const DIGEST_LOG_INTERVAL: Millis = Millis(900_000);
 /// However far the next deadline is, the core looks around this often.
 const PATIENCE_MAX: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,9 @@ pub struct CoreLoop {
     /// Connections with something new in their outboxes, by I/O thread.
     dirty: Vec<Vec<ConnId>>,
     quota_log: RateLog,
+    digest_log: RateLog,
+    /// The first transaction behind which the tree differed.
+    first_mismatch: Option<Zxid>,
 }
 
 impl CoreLoop {
@@ -62,6 +68,8 @@ impl CoreLoop {
             out: Outputs::default(),
             dirty: share.port.io.iter().map(|_| Vec::new()).collect(),
             quota_log: RateLog::new(QUOTA_LOG_INTERVAL),
+            digest_log: RateLog::new(DIGEST_LOG_INTERVAL),
+            first_mismatch: None,
             share,
         }
     }
@@ -147,6 +155,23 @@ impl CoreLoop {
         }
     }
 
+    /// The first in full, then how often there were more (reference `DataTree.compareDigest`). The server goes on.
+    fn tell_of_digests(&mut self, now: Millis) {
+        for DigestMismatch { zxid, op, expected, actual } in self.out.digest_mismatches.drain(..) {
+            let first = *self.first_mismatch.get_or_insert_with(|| {
+                tracing::error!(
+                    "First digest mismatch on txn: {} at zxid {zxid}, expected digest is {expected:#x}, actual digest is {actual:#x}: \
+                     from here on the nodes of this server differ from those of the one that wrote the transaction; compare them, and \
+                     let the one that is wrong join empty",
+                    op.name()
+                );
+                zxid
+            });
+            let text = format!("Digests are not matching. The first was of Zxid {first}.");
+            self.digest_log.log(text, now, |line| tracing::error!("{line}"));
+        }
+    }
+
     /// Replies and events are in their outboxes before the exclusive side is given back.
     fn apply(&mut self) {
         let serving = self.share.serving.clone();
@@ -157,6 +182,7 @@ impl CoreLoop {
         drop(watches);
         self.deliver();
         drop(state);
+        self.tell_of_digests(now.monotonic);
         self.hand_on();
     }
 
@@ -211,9 +237,10 @@ impl CoreLoop {
                 }
             });
             if delivery.is_reply && link.figures.session.load(Relaxed) != 0 {
-                // Behind the length and the xid stands the zxid.
+                // Behind the length and the xid stand the zxid and the error.
                 let zxid = frame[8..16].try_into().expect("a reply has a header");
                 link.figures.last_zxid.store(i64::from_be_bytes(zxid), Relaxed);
+                link.figures.refused.store(frame[16..20] != [0; 4], Relaxed);
             }
             if newly || overflows {
                 dirty[link.thread].push(link.conn);
@@ -262,9 +289,9 @@ mod tests {
     use oxkeeper_proto::client::ConnectRequest;
     use oxkeeper_replica::{Options, State};
     use oxkeeper_tree::{Tree, TreeOptions};
+    use oxkeeper_types::SessionId;
     use oxkeeper_types::limits::TOUCH_DELAY_MS_MAX;
     use oxkeeper_types::persist::Persisted;
-    use oxkeeper_types::{SessionId, Zxid};
     use std::net::SocketAddr;
     use std::sync::mpsc::channel;
 

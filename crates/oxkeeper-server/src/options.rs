@@ -57,6 +57,8 @@ pub struct EdgeOptions {
 pub struct FileOptions {
     pub dirs: Dirs,
     pub log: LogOptions,
+    /// False for an observer with `syncEnabled=false`.
+    pub keeps_log: bool,
     pub recover: RecoverOptions,
     pub snapshot: SnapshotOptions,
     /// `fsync.warningthresholdms`

@@ -44,7 +44,8 @@ pub fn load(disk: Arc<dyn Disk>, files: &FileOptions) -> StorageResult<Loaded> {
         recent: recent.txns,
         recent_after: recent.after,
     });
-    Ok(Loaded { state: State { tree }, persister: Persister::new(log), replayed, snapshot_wanted, durable, took })
+    let persister = if files.keeps_log { Persister::new(log) } else { Persister::without_log(log) };
+    Ok(Loaded { state: State { tree }, persister, replayed, snapshot_wanted, durable, took })
 }
 
 /// Everything out of the ordinary gets a line.
@@ -94,6 +95,13 @@ fn tell(report: &RecoveryReport) {
         tracing::warn!(
             "{} nodes name an ACL that the snapshot lacks; only super users reach them",
             report.acls_missing
+        );
+    }
+    if let Some((path, bytes)) = &report.too_long {
+        tracing::warn!(
+            "node {path} of the snapshot has {bytes} bytes, more than jute.maxbuffer and its extra size allow: it is served all the \
+             same, but servers of Apache ZooKeeper do not start on such a snapshot, nor take it from this one, and nobody can write \
+             the node again. Raise the limit on every server and client, or write something shorter to the node"
         );
     }
     for session in &report.stale_sessions {

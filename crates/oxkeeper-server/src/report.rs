@@ -13,7 +13,7 @@ use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::report::Report as CoreReport;
 use oxkeeper_replica::{Now, WatchTable};
 use oxkeeper_tree::{QuotaTotals, Tree};
-use oxkeeper_types::{Millis, SessionId, Zxid};
+use oxkeeper_types::{Millis, OpCode, SessionId, Zxid};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -239,7 +239,7 @@ fn connection(link: &Link) -> Connection {
         received: f.received.load(Relaxed),
         sent: f.sent.load(Relaxed),
         outstanding: f.outstanding.load(Relaxed),
-        last_op: f.last_op.load(Relaxed),
+        last_op: last_op(f),
         last_xid: f.last_xid.load(Relaxed),
         last_zxid: f.last_zxid.load(Relaxed),
         last_response: f.last_response.load(Relaxed),
@@ -248,6 +248,13 @@ fn connection(link: &Link) -> Connection {
         latency_mean: of_some(f.latency_sum.load(Relaxed) / count.max(1)),
         latency_max: f.latency_max.load(Relaxed),
     }
+}
+
+/// A write that was refused has no name in the reference (`FinalRequestProcessor`), and the number 0 has none here.
+fn last_op(figures: &crate::client::link::Figures) -> i32 {
+    let number = figures.last_op.load(Relaxed);
+    let is_write = OpCode::from_number(number).is_some_and(OpCode::is_write);
+    if is_write && figures.refused.load(Relaxed) { 0 } else { number }
 }
 
 fn tree_figures(tree: &Tree) -> TreeFigures {

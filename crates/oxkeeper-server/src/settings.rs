@@ -15,7 +15,7 @@ use oxkeeper_storage::recover::RecoverOptions;
 use oxkeeper_storage::snapshot::writer::SnapshotOptions;
 use oxkeeper_storage::{Compression, Dirs};
 use oxkeeper_tree::TreeOptions;
-use oxkeeper_types::ensemble::HostPort;
+use oxkeeper_types::ensemble::{HostPort, Role};
 use oxkeeper_types::node::OwnerRules;
 use oxkeeper_types::{Millis, ServerId};
 use oxkeeper_zab::ZabOptions;
@@ -74,6 +74,7 @@ fn zab(config: &Config, of: &EnsembleConfig, seed: u64) -> ZabOptions {
         notification_min: millis(of.election.notification_ms_min),
         notification_max: millis(of.election.notification_ms_max),
         epoch_wait_max: of.epoch_wait_ms_max.map(millis),
+        counter_initial: of.counter_initial,
         commit_log_count: storage.commit_log_count as usize,
         force_snapshot_sync: storage.force_snapshot_sync,
         sync_from_disk: storage.snapshot_size_factor.is_some(),
@@ -106,6 +107,7 @@ fn owner_rules(config: &Config) -> OwnerRules {
 
 fn replica(config: &Config, seed: u64) -> Options {
     let (sessions, storage, tree) = (&config.sessions, &config.storage, &config.tree);
+    let keeps_files = keeps_files(config);
     Options {
         // A server on its own counts as server 1, whatever myid says (reference `ZooKeeperServer.createSessionTracker`).
         server: config.ensemble.as_ref().map_or(ServerId(1), |ensemble| ensemble.my_id),
@@ -120,8 +122,8 @@ fn replica(config: &Config, seed: u64) -> Options {
         // A server on its own has nobody to ask (reference: the processors of followers, observers and leaders do it).
         eager_acl_check: config.ensemble.is_some() && config.tree.eager_acl_check,
         reconfig_enabled: config.reconfig_enabled,
-        snap_count: storage.snap_count.into(),
-        snap_size_limit_bytes: storage.snap_size_limit_bytes,
+        snap_count: if keeps_files { storage.snap_count.into() } else { u64::MAX },
+        snap_size_limit_bytes: storage.snap_size_limit_bytes.filter(|_| keeps_files),
         container_check_interval: millis(tree.container_check_interval_ms),
         containers_per_minute_max: tree.containers_per_minute_max,
         container_never_used_max: tree.container_never_used_ms_max.map(millis),
@@ -220,6 +222,13 @@ fn throttle(config: &ConnectionThrottle) -> ThrottleOptions {
     }
 }
 
+/// An observer may be told to keep neither a log nor snapshots of its own (OP006, an observer may skip the disk); not one that a
+/// list of members from its leader may turn into a voter.
+fn keeps_files(config: &Config) -> bool {
+    let skips = |of: &EnsembleConfig| !of.sync_enabled && of.role == Role::Observer && !config.reconfig_enabled;
+    !config.ensemble.as_ref().is_some_and(skips)
+}
+
 fn files(config: &Config, seed: u64) -> FileOptions {
     let storage = &config.storage;
     let apart = (storage.data_log_dir != storage.data_dir).then_some(storage.data_log_dir.as_path());
@@ -240,6 +249,7 @@ fn files(config: &Config, seed: u64) -> FileOptions {
             force_sync: storage.force_sync,
             record_bytes_max: config.client.record_bytes_max as usize,
         },
+        keeps_log: keeps_files(config),
         recover: RecoverOptions {
             tree: TreeOptions {
                 digest_enabled: config.tree.digest_enabled,

@@ -145,6 +145,20 @@ fn every_operation_has_the_name_of_the_reference() {
         assert_eq!(last(&mut client, &request(1, op, &body)), expected, "{op}");
     }
     assert_eq!(last(&mut client, &request(-2, PING, b"")), "PING");
+    // What was refused: a write has no name, a read keeps its own, and a multi that fails is answered all the same.
+    let check = [int(13), vec![0], int(-1), text("/none"), int(-1)].concat();
+    for (op, body, expected) in [
+        (1, create("/a", 0), "NA"),
+        (4, [text("/none"), vec![0]].concat(), "GETD"),
+        (5, [text("/none"), frame(b"x"), int(-1)].concat(), "NA"),
+        (14, [check, end.clone()].concat(), "MULT"),
+        (14, int(7), "NA"),
+        (5, path(frame(b"x")), "NA"),
+        (5, [path(frame(b"x")), int(-1)].concat(), "SETD"),
+        (9, vec![], "SYNC"),
+    ] {
+        assert_eq!(last(&mut client, &request(1, op, &body)), expected, "{op}");
+    }
 }
 
 #[test]
@@ -245,6 +259,10 @@ fn dump_lists_sessions_ephemerals_and_connections() {
     assert_eq!(lines[8], "Connections dump:");
     assert_eq!(lines[9], "Connections Sets (9)/(9):");
     assert!(lines.iter().any(|line| line == "\tip: /9.9.9.9:9 sessionId: SID"), "{dump}");
+    // The reference goes on listing a session that has none left.
+    client.call(&request(2, 2, &[text("/e"), (-1_i32).to_be_bytes().to_vec()].concat()));
+    let dump = server.ask("dump");
+    assert!(dump.contains("\nSessions with Ephemerals (0):\nConnections dump:\n"), "{dump}");
 }
 
 #[test]
@@ -319,6 +337,7 @@ fn mntr_counts() {
         ("global_sessions", "1"),
         ("server_state", "standalone"),
         ("connection_request_count", "1"),
+        ("connection_drop_probability", "0.0"),
         ("cnt_node_changed_watch_count", "1"),
     ] {
         assert_eq!(server.figure(name), value, "{name}");

@@ -9,7 +9,7 @@ use crate::old_learner::Sent;
 use crate::points;
 use crate::transcript::Who;
 use crate::world::{Crash, ServerEvent, World};
-use oxkeeper_proto::quorum::Packet;
+use oxkeeper_proto::quorum::{AckEpoch, Packet};
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_replica::{CloseReason, Control, Input, Outputs};
 use oxkeeper_storage::fault_disk::Loss;
@@ -85,8 +85,19 @@ impl World {
                 self.hosts[h].running.as_mut().map(|running| std::mem::take(&mut running.to_pump)).unwrap_or_default();
         }
         self.observe(h);
+        self.send_held_syncs(h);
         self.schedule_apply(h);
         self.schedule_wake(h);
+    }
+
+    /// A planted bug: everything committed is applied, and the SYNCs that were held back leave.
+    fn send_held_syncs(&mut self, h: usize) {
+        let Some(running) = &mut self.hosts[h].running else { return };
+        if !running.replica.has_committed() {
+            for (link, packet) in std::mem::take(&mut running.held_syncs) {
+                self.send_packet(h, link, packet);
+            }
+        }
     }
 
     fn observe(&mut self, h: usize) {
@@ -176,6 +187,9 @@ impl World {
                 return false;
             }
         }
+        if let Some(members) = out.members.take() {
+            self.hosts[h].kept = Some(*members);
+        }
         self.check.end_of_step(h);
         true
     }
@@ -240,6 +254,11 @@ impl World {
                 }
             }
             PeerOutput::DialLeader { leader } => self.dial_leader(h, leader),
+            PeerOutput::Send { link, packet: packet @ Packet::Sync { .. } }
+                if self.options.planted == Some(Bug::SyncAtApply) =>
+            {
+                running.held_syncs.push((link, packet));
+            }
             PeerOutput::Send { link, packet } => self.send_packet(h, link, packet),
             PeerOutput::CloseLink { link, .. } => {
                 if let Some((key, side)) = running.forget_link(link) {
@@ -254,7 +273,7 @@ impl World {
                 self.image_sent_later(h, image);
             }
             PeerOutput::ReadHistory { link, after } => self.read_history_later(h, link, after),
-            PeerOutput::Disk { .. } => {}
+            PeerOutput::Tell(_) => {}
             PeerOutput::Role { role, .. } => {
                 if role == RoleChange::Looking {
                     self.check.on_role_over(h);
@@ -292,6 +311,9 @@ impl World {
             }
             (Packet::Commit { .. }, Some(Bug::CommitWithProposal)) => true,
             (Packet::Snap { zxid }, Some(Bug::DiffForSnapshot)) => return Some(Packet::Diff { zxid: *zxid }),
+            (Packet::AckEpoch(ack), Some(Bug::PromiseNotCounted)) => {
+                return Some(Packet::AckEpoch(AckEpoch { kept: None, ..*ack }));
+            }
             (Packet::Ack { zxid }, Some(Bug::AckTooFar)) if zxid.counter() > 0 => {
                 return Some(Packet::Ack { zxid: Zxid(zxid.0 + 1) });
             }
@@ -340,7 +362,10 @@ impl World {
             Input::Persisted(Persisted::AcceptedEpoch(epoch)) => running.durable.accepted = *epoch,
             Input::Persisted(Persisted::CurrentEpoch(epoch)) => running.durable.current = *epoch,
             Input::StateReplaced { tree } => running.history_is(tree.last_processed()),
-            Input::Persisted(Persisted::CannotTruncate { last }) => running.history_is(*last),
+            Input::Persisted(Persisted::CannotTruncate { last }) => {
+                running.history_is(*last);
+                self.check.counts.cuts_of_two += u64::from(self.died);
+            }
             _ => {}
         }
     }

@@ -174,7 +174,7 @@ impl World {
             self.input(h, Input::Peer(ZabInput::Packet { link, packet: Packet::Ack { zxid } }));
         }
         if let Some(running) = &self.hosts[h].running {
-            let quorums = Quorums::of(&self.ensemble);
+            let quorums = Quorums::new(&self.hosts[h].list, self.hosts[h].kept.as_ref());
             self.check.on_ack(h, running, &quorums);
         }
     }

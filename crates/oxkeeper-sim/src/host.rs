@@ -3,6 +3,7 @@
 //! Owns what a machine keeps over a crash (disk, clocks) and what a process does not ([`Running`]). How outputs are carried out
 //! is `dispatch`; when things happen is `world`.
 
+use crate::clock::Clock;
 use crate::museum::Bug;
 use crate::network::{ConnKey, Message, Side};
 use crate::old_learner::OldLearner;
@@ -12,6 +13,7 @@ use crate::swarm::RunOptions;
 use crate::world::ServerEvent;
 use bytes::Bytes;
 use oxkeeper_proto::election::Notification;
+use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_replica::{Input, Now, Options, Outputs, Replica, State, WatchTable};
 use oxkeeper_storage::fault_disk::FaultDisk;
@@ -32,58 +34,6 @@ use std::sync::Arc;
 
 /// Bytes of a snapshot copied at once.
 const PIECE_BYTES: usize = 64 << 10;
-
-/// The clocks of a machine, each a line over simulated time.
-#[derive(Clone, Debug)]
-pub struct Clock {
-    anchor_us: u64,
-    /// Monotonic clock in microseconds at the anchor.
-    mono_us: i64,
-    wall_offset_ms: i64,
-    /// Parts per million: 1,000,000 keeps time.
-    rate_ppm: i64,
-}
-
-impl Clock {
-    pub fn new(random: &mut Random, faults: bool) -> Clock {
-        let mut clock = Clock {
-            anchor_us: 0,
-            mono_us: random.between(1_000_000, 900_000_000) as i64,
-            wall_offset_ms: 1_700_000_000_000,
-            rate_ppm: 1_000_000,
-        };
-        if faults {
-            clock.wall_offset_ms += random.between(0, 7_200_000) as i64 - 3_600_000;
-            clock.rate_ppm += random.between(0, 20_000) as i64 - 10_000;
-        }
-        clock
-    }
-    fn mono(&self, now: u64) -> i64 {
-        self.mono_us + (now - self.anchor_us) as i64 * self.rate_ppm / 1_000_000
-    }
-    pub fn now(&self, now: u64) -> Now {
-        let mono = self.mono(now) / 1000;
-        Now { monotonic: Millis(mono), wall: Millis(mono + self.wall_offset_ms) }
-    }
-    /// When the monotonic clock shows `deadline`, in simulated time.
-    pub fn when(&self, deadline: Millis) -> u64 {
-        let ahead = deadline.0.saturating_mul(1000).saturating_sub(self.mono_us).max(0);
-        self.anchor_us + (i128::from(ahead) * 1_000_000 / i128::from(self.rate_ppm)) as u64 + 1000
-    }
-    pub fn set_rate(&mut self, now: u64, rate_ppm: i64) {
-        self.mono_us = self.mono(now);
-        self.anchor_us = now;
-        self.rate_ppm = rate_ppm;
-    }
-    /// Somebody sets the wall clock.
-    pub fn jump(&mut self, ms: i64) {
-        self.wall_offset_ms += ms;
-    }
-    /// A planted bug: what is measured with the wall clock sees its jumps.
-    pub fn jump_both(&mut self, ms: i64) {
-        self.mono_us += ms.max(0) * 1000;
-    }
-}
 
 /// A machine.
 pub struct Host {
@@ -115,6 +65,12 @@ pub struct Host {
     pub misaddressed: bool,
     /// It does not start.
     pub dead: bool,
+    /// It is no member yet, or no more.
+    pub absent: bool,
+    /// The members by its files.
+    pub list: Ensemble,
+    /// A planted bug: the members that a leader has told last, kept over its starts.
+    pub kept: Option<Ensemble>,
     /// Its log cannot be read for learners: what they would need was purged.
     pub purged: bool,
 }
@@ -207,6 +163,8 @@ pub struct Running {
     pub old_learner: Option<(LinkId, OldLearner)>,
     /// ACKs that came over each link of a leader, whatever became of them.
     pub acks: BTreeMap<LinkId, Zxid>,
+    /// A planted bug: SYNCs for learners that wait for an apply.
+    pub held_syncs: Vec<(LinkId, Packet)>,
     /// What the link with the leader has brought, and its reader has not read.
     pub unread: VecDeque<(LinkId, Message)>,
     /// The zxid of a SNAP whose stream comes next, by link.
@@ -269,10 +227,29 @@ impl Host {
             silent: Vec::new(),
             misaddressed: false,
             dead: false,
+            absent: index >= options.servers(),
+            list: options.ensemble(),
+            kept: None,
             purged: false,
         };
         host.replace_disk(FaultDisk::new());
+        if options.begins_at > Zxid::ZERO {
+            host.write_first_snapshot(options);
+        }
         host
+    }
+
+    /// What a server has that has long been in use.
+    fn write_first_snapshot(&self, options: &RunOptions) {
+        let mut tree = Tree::new(tree_options(options));
+        tree.set_last_processed(options.begins_at);
+        let image = tree.freeze();
+        let (mut cursor, digest) = (tree.image_cursor(image), tree.image_digest(image));
+        let mut next = |out: &mut Vec<u8>, wanted: usize| tree.image_next(&mut cursor, out, wanted.min(PIECE_BYTES));
+        self.disk.create_dir_all(&self.dirs.snapshots).expect("an empty disk takes a directory");
+        let disk = self.shared_disk();
+        write_snapshot(disk, &self.dirs, options.begins_at, &snapshot_options(), digest, &mut next)
+            .expect("an empty disk takes a snapshot");
     }
 
     /// Another disk, with an empty data directory.
@@ -287,15 +264,20 @@ impl Host {
     }
 
     /// From files to a process, as the server does it.
-    pub fn start(&mut self, options: &RunOptions, ensemble: &Ensemble, now: u64) -> StorageResult<()> {
+    pub fn start(&mut self, options: &RunOptions, now: u64) -> StorageResult<()> {
         let recover_options = recover_options(options);
         if options.planted == Some(Bug::RecoveryForgets)
             && let Some((last, _)) = log_from(&self.disk, &self.dirs, Zxid::ZERO)?.last()
         {
             oxkeeper_storage::log::truncate::truncate_history(&self.disk, &self.dirs, Zxid(last.0 - 1))?;
         }
-        if options.planted == Some(Bug::UsedUpEpochRefused) {
-            self.refuse_used_up_epochs(options)?;
+        let refuses = match options.planted {
+            Some(Bug::UsedUpEpochRefused) => options.servers() > 1,
+            Some(Bug::PassedEpochRefused) => options.servers() == 1,
+            _ => false,
+        };
+        if refuses {
+            self.refuse_used_up_epochs(options.counter_max().unwrap_or(u32::MAX))?;
         }
         if options.planted == Some(Bug::EmptyLogRefused) {
             self.refuse_empty_logs()?;
@@ -338,7 +320,7 @@ impl Host {
                 };
                 Replica::of_ensemble(
                     settings,
-                    zab_options(options, self.id, ensemble),
+                    zab_options(options, self),
                     durable,
                     &state,
                     replayed,
@@ -368,6 +350,7 @@ impl Host {
             links: BTreeMap::new(),
             old_learner: None,
             acks: BTreeMap::new(),
+            held_syncs: Vec::new(),
             unread: VecDeque::new(),
             snaps: BTreeMap::new(),
             received: None,
@@ -386,9 +369,9 @@ impl Host {
     }
 
     /// A planted bug: the end of the counter and what comes behind it make a gap.
-    fn refuse_used_up_epochs(&self, options: &RunOptions) -> StorageResult<()> {
+    fn refuse_used_up_epochs(&self, counter_max: u32) -> StorageResult<()> {
         let log = log_from(&self.disk, &self.dirs, Zxid::ZERO).unwrap_or_default();
-        let used_up = |zxid: Zxid| Some(zxid.counter()) == options.counter_max();
+        let used_up = |zxid: Zxid| zxid.counter() == counter_max;
         if log.windows(2).any(|pair| used_up(pair[0].0) && pair[1].0.epoch() > pair[0].0.epoch()) {
             let source = std::io::Error::from(std::io::ErrorKind::InvalidData);
             return Err(StorageError::Io { action: "read past an epoch in", path: self.dirs.logs.clone(), source });
@@ -571,17 +554,20 @@ pub fn replica_options(options: &RunOptions, id: ServerId) -> Options {
         ..Options::default()
     }
 }
-fn zab_options(options: &RunOptions, id: ServerId, ensemble: &Ensemble) -> ZabOptions {
+fn zab_options(options: &RunOptions, host: &Host) -> ZabOptions {
+    let index = host.id.0 as usize - 1;
     let is_unlimited = options.planted == Some(Bug::LimitNotPassedOn);
-    let miscounted = (options.planted == Some(Bug::QuorumMiscounted)).then(|| options.ensemble_of(Some(id)));
-    let ensemble = miscounted.as_ref().unwrap_or(ensemble);
+    let miscounts = options.planted == Some(Bug::QuorumMiscounted) && index < options.voters;
+    let keeps = options.planted == Some(Bug::OldListKept);
     ZabOptions {
         tick: Millis(options.tick_ms as i64),
         init_limit: options.init_limit,
         sync_limit: if is_unlimited { 1_000_000 } else { options.sync_limit },
         commit_log_count: options.commit_log_count,
         counter_max: options.counter_max().unwrap_or(0xffff_fffe),
-        seed: options.seed ^ id.0 as u64,
-        ..ZabOptions::new(id, ensemble.clone())
+        seed: options.seed ^ host.id.0 as u64,
+        reconfig_enabled: keeps,
+        last_seen: host.kept.clone().filter(|_| keeps),
+        ..ZabOptions::new(host.id, if miscounts { options.ensemble_by(index) } else { host.list.clone() })
     }
 }

@@ -5,10 +5,12 @@
 //! [`workload`] (clients), [`fault`], [`check`].
 
 pub mod check;
+pub mod clock;
 mod dispatch;
 mod edge;
 pub mod fault;
 pub mod host;
+pub mod members;
 pub mod model;
 pub mod museum;
 pub mod network;

@@ -1,8 +1,10 @@
 //! Runs seeds, one seed, or makes a failing seed smaller.
 
 use clap::Parser;
+use oxkeeper_sim::members::Members;
 use oxkeeper_sim::museum::Bug;
 use oxkeeper_sim::{Outcome, RunOptions, run, shrink::shrink};
+use oxkeeper_types::Zxid;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitCode, Stdio};
@@ -77,6 +79,8 @@ fn options(seed: u64, arguments: &Arguments) -> RunOptions {
     if let Some(voters) = arguments.voters {
         options.voters = voters;
         options.weighted &= voters >= 5;
+        options.members = Members::Same;
+        options.begins_at = Zxid::ZERO;
         if voters == 1 {
             options.observers = 0;
         }
@@ -105,7 +109,7 @@ fn line(outcome: &Outcome) -> String {
     let verdict = outcome.violation.as_ref().map_or("ok".to_string(), |v| format!("BROKEN {v}"));
     let c = outcome.counts;
     format!(
-        "seed {} hash {:016x} us {} events {} delivered {} trees {} writes {} reads {} syncs {} watches {} arrived {} learner_answers {} leaders {} vain_ms {} recovery_ms {} {verdict}",
+        "seed {} hash {:016x} us {} events {} delivered {} trees {} writes {} reads {} syncs {} watches {} arrived {} learner_answers {} cuts_of_two {} lists {} leaders {} vain_ms {} recovery_ms {} {verdict}",
         outcome.options.seed,
         outcome.hash,
         outcome.simulated_us,
@@ -118,6 +122,8 @@ fn line(outcome: &Outcome) -> String {
         c.events_checked,
         c.reads_arrived,
         c.learner_answers,
+        c.cuts_of_two,
+        c.lists_judged,
         c.leaders,
         c.elected_in_vain_ms,
         c.recovery_ms,

@@ -53,14 +53,9 @@ fn shown(key: &str) -> String {
     if key.is_empty() { "/".into() } else { key.into() }
 }
 
-impl Default for Model {
-    fn default() -> Model {
-        Model::new()
-    }
-}
-
 impl Model {
-    pub fn new() -> Model {
+    /// Of an empty tree behind this transaction.
+    pub fn at(last: Zxid) -> Model {
         let mut model = Model {
             nodes: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -68,14 +63,14 @@ impl Model {
             changes: Vec::new(),
             digests: BTreeMap::new(),
             digest: 0,
-            last: Zxid::ZERO,
+            last,
         };
         for (key, children) in [("", 1), (path::SYSTEM, 2), (path::QUOTA, 0), (path::CONFIG, 0)] {
             let stat = StatPersisted::default();
             let node = NodeVersion { data: Some(Vec::new()), acl: acl::open_acl(), stat, children };
             model.put(key, Zxid::ZERO, Some(node));
         }
-        model.digests.insert(Zxid::ZERO, model.digest);
+        model.digests.insert(last, model.digest);
         model
     }
 

@@ -40,7 +40,7 @@ bugs! {
     AcceptedEpochNotWritten = "accepted-epoch-not-written", "acceptedEpoch is confirmed and not written", "", 1;
     CurrentEpochNotWritten = "current-epoch-not-written", "currentEpoch is confirmed and not written", "", 1;
     EpochBeforeLog = "epoch-before-log", "epochs of a batch are written before its transactions", "4643", 1;
-    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023", 6;
+    LostTruncation = "lost-truncation", "TRUNC leaves the log as it is", "2845, 3023", 3;
     TruncatesTooMuch = "truncates-too-much", "TRUNC cuts one transaction more than it was told", "", 19;
     SnapshotBesideLog = "snapshot-beside-log", "a leader's snapshot is installed and the old log stays", "etcd 13766", 1491;
     SnapshotNamedTooLate = "snapshot-named-too-late", "a snapshot is named for the transaction behind its last", "etcd 14685", 3;
@@ -62,8 +62,9 @@ bugs! {
     ServesWhileLooking = "serves-while-looking", "connections stay and are read from while there is no leader", "4712", 8;
     SyncIsLocal = "sync-is-local", "sync is answered without asking the leader", "etcd 20418", 10;
     SyncOvertaken = "sync-overtaken", "a leader's SYNC leaves behind the COMMITs of the same step", "", 2;
+    SyncAtApply = "sync-at-apply", "a leader's SYNC leaves when it has applied what was proposed before the sync", "", 2;
     WallClockTimeouts = "wall-clock-timeouts", "timeouts are measured with the wall clock", "1366", 951;
-    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 6;
+    ProposalLost = "proposal-lost", "every fiftieth PROPOSAL is lost on its link", "2355", 2;
     CloseAltered = "close-altered", "a learner deletes all but one ephemeral of a closed session", "1208, ClickHouse 65198", 1;
     CommitLost = "commit-lost", "every fiftieth COMMIT is lost on its link", "", 8;
     CommitWithProposal = "commit-with-proposal", "COMMIT is sent with the PROPOSAL, before a quorum has it", "4394", 27;
@@ -74,7 +75,10 @@ bugs! {
     LimitNotPassedOn = "limit-not-passed-on", "syncLimit is not handed to consensus, which waits for its disk and its peers at ease", "", 86;
     EarlyAckForgotten = "early-ack-forgotten", "a leader forgets what was acknowledged before NEWLEADER", "3911", 28;
     StrangerBelieved = "stranger-believed", "what a stranger says of epochs ends leaders, as often as it says it", "", 5;
+    OldListKept = "old-list-kept", "the first list of members is kept, and counts beside those that come by files", "3814, 3829, 3830, 3842", 2;
+    PromiseNotCounted = "promise-not-counted", "a promise with a wish for a snapshot does not tell what history it stands upon, so it is not counted", "", 3;
     UsedUpEpochRefused = "used-up-epoch-refused", "a start refuses a log that goes on behind the end of an epoch's counter", "1277", 5;
+    PassedEpochRefused = "passed-epoch-refused", "a start of a server on its own refuses a log in which 0x100000000 follows 0xffffffff", "1277", 25;
     MessagesOvertake = "messages-overtake", "every hundredth packet of a link overtakes the one before it", "", 2;
 }
 

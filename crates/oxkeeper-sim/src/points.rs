@@ -88,7 +88,7 @@ pub fn of_peer(output: &PeerOutput) -> Pair {
         PeerOutput::CloseLink { .. } => CLOSE_LINK,
         PeerOutput::SendImage { .. } => IMAGE,
         PeerOutput::ReadHistory { .. } => HISTORY,
-        PeerOutput::Role { .. } | PeerOutput::Disk { .. } => ROLE,
+        PeerOutput::Role { .. } | PeerOutput::Tell(_) => ROLE,
     }
 }
 

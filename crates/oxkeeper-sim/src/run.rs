@@ -1,6 +1,8 @@
 //! One seed from its beginning to its end: faults, then health and progress, then quiet and comparison.
 
 use crate::check::{Counts, Violation};
+use crate::host::Running;
+use crate::members::Members;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
 use crate::world::World;
@@ -63,13 +65,14 @@ impl World {
         }
         self.heal();
         self.schedule_pipes();
-        if self.everybody_is_served() {
+        let changes = self.options.changes() != Members::Same;
+        if if changes { self.lists_are_served() } else { self.everybody_is_served() } {
             self.quiet();
         }
     }
 
     /// Progress within a bound.
-    fn everybody_is_served(&mut self) -> bool {
+    pub(crate) fn everybody_is_served(&mut self) -> bool {
         let healed_at = self.now;
         let limit = healed_at + self.options.recovery_ms_max() * 1000;
         while self.now < limit {
@@ -122,7 +125,8 @@ impl World {
         let limit = self.now + REJOIN_MS_MAX * 1000;
         let behind = |world: &World| {
             let last = world.check.model.last;
-            world.hosts.iter().any(|h| h.running.as_ref().is_none_or(|r| r.state.tree.last_processed() != last))
+            let is_behind = |r: &Running| r.state.tree.last_processed() != last;
+            world.hosts.iter().any(|h| !h.absent && h.running.as_ref().is_none_or(is_behind))
         };
         while behind(self) && self.now < limit {
             if !self.run_until(self.now + LOOK_MS * 1000) {
@@ -130,7 +134,7 @@ impl World {
             }
         }
         let last = self.check.model.last;
-        for h in 0..self.hosts.len() {
+        for h in (0..self.hosts.len()).filter(|h| !self.hosts[*h].absent) {
             let Some(running) = &self.hosts[h].running else {
                 self.check.fail("Liveness", format!("server {} is down in the end", h + 1));
                 continue;

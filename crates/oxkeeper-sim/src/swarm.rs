@@ -1,8 +1,9 @@
 //! What kind of run a seed is: size, settings, load and faults are drawn once, so that runs differ in kind and not only in luck.
 
+use crate::members::Members;
 use crate::museum::Bug;
 use crate::random::Random;
-use oxkeeper_types::ServerId;
+use oxkeeper_types::Zxid;
 use oxkeeper_types::ensemble::{Ensemble, MemberRules};
 use std::fmt;
 
@@ -44,6 +45,10 @@ pub struct RunOptions {
     pub counter_max: Option<u32>,
     /// Learners are late in reading what their leader's link has brought.
     pub late_readers: bool,
+    /// A server on its own has been in use before, through here: soon all zxids of one epoch are given, and it goes on.
+    pub begins_at: Zxid,
+    /// How the list of voters changes.
+    pub members: Members,
     /// Only requests and faults that there were when the simulator was new: the seeds of its first finds stay what they were.
     pub early: bool,
     /// A bug put in on purpose.
@@ -57,7 +62,7 @@ impl RunOptions {
         let voters = *r.pick(&[1, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
         let quiet = r.chance(5);
         let pipeline = *r.pick(&[1, 1, 3, 8]);
-        RunOptions {
+        let options = RunOptions {
             seed,
             voters,
             observers: if voters > 1 { *r.pick(&[0, 0, 0, 1, 1, 2]) } else { 0 },
@@ -84,9 +89,20 @@ impl RunOptions {
             old_learners: later.chance(30),
             counter_max: later.chance(15).then(|| later.between(20, 400) as u32),
             late_readers: r.chance(25),
+            begins_at: Zxid::ZERO,
+            members: Members::Same,
             early: false,
             planted: None,
-        }
+        };
+        let r = &mut Random::new(seed, "begins");
+        let begins_at = if options.servers() == 1 && r.chance(60) {
+            Zxid(0xffff_ffff - r.between(0, 300) as i64)
+        } else {
+            Zxid::ZERO
+        };
+        let r = &mut Random::new(seed, "members");
+        let changes = !options.weighted && r.chance(20);
+        RunOptions { members: if changes { Members::draw(r, voters) } else { Members::Same }, begins_at, ..options }
     }
 
     /// The last counter of an epoch, where epochs are shorter than they really are.
@@ -94,26 +110,23 @@ impl RunOptions {
         self.counter_max.filter(|_| !self.early && self.servers() > 1)
     }
 
+    /// Members at first: voters, then observers.
     pub fn servers(&self) -> usize {
         self.voters + self.observers
     }
-
-    /// The members; with `weighted`, voters stand in two or three groups and one of them has no weight.
-    pub fn ensemble(&self) -> Ensemble {
-        self.ensemble_of(None)
+    /// How the list of voters changes, where it does.
+    pub fn changes(&self) -> Members {
+        if self.early { Members::Same } else { self.members }
     }
-    /// A planted bug: as a server sees it that counts itself for as much as all others together.
-    pub fn ensemble_of(&self, myself: Option<ServerId>) -> Ensemble {
-        let mut lines: Vec<(String, String)> = Vec::new();
-        for n in 1..=self.servers() {
-            let role = if n > self.voters { "observer" } else { "participant" };
-            lines.push((format!("server.{n}"), format!("10.0.0.{n}:2888:3888:{role};2181")));
-        }
-        if let Some(ServerId(id)) = myself {
-            let all: Vec<String> = (1..=self.voters).map(|n| n.to_string()).collect();
-            lines.push(("group.1".to_string(), all.join(":")));
-            lines.push((format!("weight.{id}"), self.voters.to_string()));
-        } else if self.weighted {
+    /// Members, and behind them those that will be.
+    pub fn machines(&self) -> usize {
+        self.servers() + self.changes().spares()
+    }
+
+    /// The members at first; with `weighted`, voters stand in two or three groups and one of them has no weight.
+    pub fn ensemble(&self) -> Ensemble {
+        let mut lines = self.lines(&(0..self.voters).collect::<Vec<usize>>());
+        if self.weighted {
             let groups = if self.voters >= 7 { 3 } else { 2 };
             for group in 1..=groups {
                 let members: Vec<String> =
@@ -122,8 +135,25 @@ impl RunOptions {
             }
             lines.push((format!("weight.{}", self.voters), "0".to_string()));
         }
-        let entries = lines.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        Ensemble::from_entries(entries, MemberRules::default()).expect("the lines above describe an ensemble")
+        ensemble_from(&lines)
+    }
+    /// The members where these machines are the voters.
+    pub fn ensemble_of(&self, voters: &[usize]) -> Ensemble {
+        ensemble_from(&self.lines(voters))
+    }
+    /// A planted bug: the members as machine `myself` sees them, which counts itself for as much as all others together.
+    pub fn ensemble_by(&self, myself: usize) -> Ensemble {
+        let mut lines = self.lines(&(0..self.voters).collect::<Vec<usize>>());
+        let all: Vec<String> = (1..=self.voters).map(|n| n.to_string()).collect();
+        lines.push(("group.1".to_string(), all.join(":")));
+        lines.push((format!("weight.{}", myself + 1), self.voters.to_string()));
+        ensemble_from(&lines)
+    }
+    fn lines(&self, voters: &[usize]) -> Vec<(String, String)> {
+        let observers = self.voters..self.servers();
+        let of = |n: usize, role| (format!("server.{}", n + 1), format!("10.0.0.{}:2888:3888:{role};2181", n + 1));
+        let voters = voters.iter().map(|n| of(*n, "participant"));
+        voters.chain(observers.map(|n| of(n, "observer"))).collect()
     }
 
     /// How long healed servers may take to serve everybody again, in simulated milliseconds: two elections with their
@@ -132,6 +162,11 @@ impl RunOptions {
         let sync = self.tick_ms * u64::from(self.init_limit + self.sync_limit);
         30_000 + 2 * sync + 2 * self.session_timeout_ms
     }
+}
+
+fn ensemble_from(lines: &[(String, String)]) -> Ensemble {
+    let entries = lines.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+    Ensemble::from_entries(entries, MemberRules::default()).expect("these lines describe an ensemble")
 }
 
 impl fmt::Display for RunOptions {
@@ -174,6 +209,12 @@ impl fmt::Display for RunOptions {
         }
         if self.old_learners && !self.early {
             write!(f, " +old learners")?;
+        }
+        if self.begins_at > Zxid::ZERO {
+            write!(f, " begins at {}", self.begins_at)?;
+        }
+        if self.changes() != Members::Same {
+            write!(f, " members {:?}", self.changes())?;
         }
         if let Some(last) = self.counter_max() {
             write!(f, " epochs of {last}")?;

@@ -4,18 +4,18 @@
 use crate::check::Checks;
 use crate::fault::{self, Fault, Undo};
 use crate::host::{Host, Job, Work};
+use crate::members::Changes;
 use crate::museum::Bug;
 use crate::network::{ConnKey, Kind, Message, Network, Node, Side};
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::{Transcript, Who};
-use crate::workload::Client;
+use crate::workload::{Burst, Client};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, Loss};
 use oxkeeper_tree::ImageId;
-use oxkeeper_types::ensemble::Ensemble;
 use oxkeeper_types::persist::{Persist, Persisted};
 use oxkeeper_types::{ConnId, ServerId, Zxid};
 use oxkeeper_zab::{Input as ZabInput, LinkId};
@@ -38,6 +38,14 @@ pub enum Event {
     Client(usize, u64, ClientEvent),
     Fault(usize),
     Undo(Undo),
+    Burst(Burst),
+    /// The next list of members, if the last one is in force.
+    NextList {
+        pause_us: u64,
+        seed: u64,
+    },
+    /// The next server gets the list that is under way.
+    GiveList,
 }
 
 pub enum ServerEvent {
@@ -118,7 +126,6 @@ impl Ord for Entry {
 pub struct World {
     pub now: u64,
     pub options: RunOptions,
-    pub ensemble: Ensemble,
     pub hosts: Vec<Host>,
     pub clients: Vec<Client>,
     pub net: Network,
@@ -136,8 +143,11 @@ pub struct World {
     pub healed: bool,
     /// A learner whose leader dies with the next image that it installs.
     pub(crate) widow: Option<(usize, usize)>,
+    /// The other voter, which is cut off from them for as long.
+    pub(crate) alone: Option<usize>,
     /// That has happened.
     pub(crate) died: bool,
+    pub(crate) changes: Changes,
     /// How often each point of a server's work was passed, by the address of its name, which is quick to compare.
     pub points: BTreeMap<usize, (&'static str, u64)>,
 }
@@ -145,14 +155,13 @@ pub struct World {
 impl World {
     pub fn new(options: RunOptions, readable: bool) -> World {
         let seed = options.seed;
-        let (servers, clients) = (options.servers(), options.clients);
+        let (servers, clients) = (options.machines(), options.clients);
         let mut net = Network::new(servers + clients, options.network_delay_us, Random::new(seed, "network"));
         net.overtaking = options.planted == Some(Bug::MessagesOvertake);
         let hosts: Vec<Host> = (0..servers).map(|n| Host::new(n, &options)).collect();
         let faults = fault::plan(&options);
         let mut world = World {
             now: 0,
-            ensemble: options.ensemble(),
             hosts,
             clients: (0..clients).map(|n| Client::new(n, &options)).collect(),
             net,
@@ -167,7 +176,9 @@ impl World {
             next_name: 1,
             healed: false,
             widow: None,
+            alone: None,
             died: false,
+            changes: Changes::new(&options),
             points: BTreeMap::new(),
             options,
         };
@@ -263,6 +274,9 @@ impl World {
             }
             Event::Fault(n) => self.inject(n),
             Event::Undo(undo) => self.undo(undo),
+            Event::Burst(burst) => self.burst(burst),
+            Event::NextList { pause_us, seed } => self.next_list(pause_us, seed),
+            Event::GiveList => self.give_list(),
         }
     }
 
@@ -325,11 +339,11 @@ impl World {
     pub(crate) fn start(&mut self, h: usize) {
         let host = &mut self.hosts[h];
         host.start_scheduled = false;
-        if host.running.is_some() || host.dead {
+        if host.running.is_some() || host.dead || host.absent {
             return;
         }
         host.life += 1;
-        match host.start(&self.options, &self.ensemble, self.now) {
+        match host.start(&self.options, self.now) {
             Ok(()) => {
                 let running = self.hosts[h].running.as_ref().expect("it was just started");
                 let last = running.state.tree.last_processed();
@@ -499,8 +513,9 @@ impl World {
             Job::Batch(_) => ("before the disk works", "after the disk has worked"),
             Job::Install(_) => ("before an image is installed", "after an image was installed"),
         };
-        if matches!(job, Job::Install(_)) {
-            self.widow(h);
+        if matches!(job, Job::Install(_)) && self.widow(h) {
+            self.running(h).job = Some(job);
+            return self.server_after(fault::INSTALL_US, h, ServerEvent::DiskDone);
         }
         if self.point(h, before) {
             return;

@@ -1,6 +1,7 @@
 //! Seeds that once failed, named by what they found, and what holds for any seed. What a seed draws changes with the
 //! simulator; each bug has its own test beside the code as well, where that could be written.
 
+use oxkeeper_sim::members::Members;
 use oxkeeper_sim::museum::Bug;
 use oxkeeper_sim::{RunOptions, run};
 
@@ -97,6 +98,36 @@ fn a_leader_that_its_voters_have_left_does_not_wait_for_them() {
     }
 }
 
+/// Two of three servers are left, and the history of one of them cannot be cut: its promise says that it wants a snapshot, and counts.
+#[test]
+fn two_of_three_elect_though_the_history_of_one_cannot_be_cut() {
+    for seed in [3, 34, 102] {
+        let outcome = run(&RunOptions::of_seed(seed), false);
+        assert_eq!(outcome.violation, None, "{}", outcome.options);
+        assert!(outcome.counts.cuts_of_two > 0, "no such cut was tried: {}", outcome.options);
+        let planted = RunOptions { planted: Some(Bug::PromiseNotCounted), ..RunOptions::of_seed(seed) };
+        let rule = run(&planted, false).violation.map(|violation| violation.rule);
+        assert_eq!(rule, Some("Liveness"), "{planted}");
+    }
+}
+
+/// Lists of members come by files, one server after the other: each is served though the oldest members are dead. Not so where the
+/// first list is kept.
+#[test]
+fn a_quorum_of_the_new_list_serves_without_the_oldest_members() {
+    for (seed, members) in [(2, Members::Replace), (46, Members::Grow), (42, Members::Exchange), (35, Members::Retire)]
+    {
+        let options = RunOptions::of_seed(seed);
+        assert_eq!(options.changes(), members, "{options}");
+        let outcome = run(&options, false);
+        assert_eq!(outcome.violation, None, "{options}");
+        assert!(outcome.counts.lists_judged > 0, "no list had to be served: {options}");
+        let planted = RunOptions { planted: Some(Bug::OldListKept), ..options };
+        let rule = run(&planted, false).violation.map(|violation| violation.rule);
+        assert_eq!(rule, Some("Liveness"), "{planted}");
+    }
+}
+
 /// A false alarm: the last acknowledgement of NEWLEADER came when others had delivered in a later epoch already.
 #[test]
 fn a_leader_may_be_established_too_late() {
@@ -107,6 +138,12 @@ fn a_leader_may_be_established_too_late() {
 #[test]
 fn what_came_in_a_snapshot_may_be_delivered_by_the_learner() {
     holds_with(RunOptions::of_seed(4465));
+}
+
+/// A false alarm: what a slow disk was doing took its old time, after the disk was quick again.
+#[test]
+fn a_disk_that_is_quick_again_is_quick_with_what_it_is_doing() {
+    holds_with(RunOptions::of_seed(5795));
 }
 
 /// A false alarm: the data and the children of a node that is gone are told of one by one after a reconnect.
@@ -130,6 +167,8 @@ fn planted_bugs_are_found() {
         (Bug::RecoveryForgets, 1..=10),
         (Bug::ReadBeforeApply, 9..=12),
         (Bug::ReadWithoutLook, 9..=12),
+        (Bug::SyncAtApply, 1..=6),
+        (Bug::PassedEpochRefused, 25..=33),
     ] {
         let mut runs = seeds.map(|seed| RunOptions { planted: Some(bug), ..RunOptions::of_seed(seed) });
         assert!(runs.any(|options| run(&options, false).violation.is_some()), "{} was not found", bug.name());

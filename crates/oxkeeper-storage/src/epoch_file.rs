@@ -1,6 +1,6 @@
 //! `acceptedEpoch` and `currentEpoch`: one decimal number each, replaced atomically and durably.
 //!
-//! Owns the two files (DK076, DK077). When each may change is the business of `oxkeeper-zab`.
+//! Owns the two files (DK076, decimal text; DK077, written beside and renamed). When each may change is the business of `oxkeeper-zab`.
 
 use crate::disk::{Disk, read_all};
 use crate::error::{StorageError, StorageResult};

@@ -1,7 +1,8 @@
 //! From files to a state: the newest good snapshot, the log on top of it, the epochs. Runs once, before anything else.
 //!
-//! Owns the rules on what may be trusted (DK005-DK010, DK051, DK061, DK078-DK080, DK092-DK097). Comes before
-//! [`crate::persist`], which must be told [`Recovered::last`]. Must not run beside a server that uses the same directories.
+//! Owns the rules on what may be trusted (DK005-DK010 directories, DK051 snapshots, DK061 ephemerals, DK078-DK080 epochs,
+//! DK092-DK097 what is missing). Comes before [`crate::persist`], which must be told [`Recovered::last`]. Must not run beside a
+//! server that uses the same directories.
 //!
 //! The rule above all others: never lose anything silently. What is repaired (a torn tail, files that a crash left half made)
 //! is in the report; what cannot be repaired without loss stops the start.
@@ -112,6 +113,9 @@ pub struct RecoveryReport {
     pub snapshot_digest_missed: bool,
     /// Nodes whose ACL list is missing from the snapshot: only super users reach them.
     pub acls_missing: usize,
+    /// The longest node of the snapshot and its bytes, where the reference would not read that many: the start goes on, since the node
+    /// was accepted, and clients can read it.
+    pub too_long: Option<(String, usize)>,
     /// Sessions that had ephemeral nodes but were not in the table: the nodes are gone.
     pub stale_sessions: Vec<SessionId>,
     /// `initialize` files that were found and removed.
@@ -243,6 +247,7 @@ fn choose_snapshot(
                 let handle = disk.open(&file.path).map_err(|e| StorageError::io("open", &file.path, e))?;
                 handle.sync_data().map_err(|e| StorageError::io("sync", &file.path, e))?;
                 report.acls_missing = loaded.acls_missing;
+                report.too_long = Some(loaded.longest.clone()).filter(|(_, bytes)| *bytes > options.record_bytes_max);
                 report.snapshot = Some(file);
                 return Ok(Some(loaded));
             }
@@ -400,7 +405,8 @@ fn without_snapshot(
             return Err(StorageError::LogsWithoutSnapshot { snapshots: dirs.snapshots.clone(), log });
         }
         report.snapshot_wanted = true;
-        let loaded = LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0 };
+        let loaded =
+            LoadedSnapshot { tree, trailers: Default::default(), acls_missing: 0, longest: Default::default() };
         return replay(&**disk, dirs, loaded, Zxid::ZERO, options, tail, report);
     }
     let mut tree = tree;

@@ -193,3 +193,14 @@ fn records(disk: &FaultDisk, file: &SnapshotFile) -> BTreeSet<String> {
     .unwrap();
     records
 }
+
+#[test]
+fn nodes_without_data_have_the_digest_of_the_reference() {
+    let (disk, dirs) = loaded("null-data");
+    let state = recovered(&disk, &dirs);
+    let data = |path: &str| state.tree.node(path).expect(path).data().map(<[u8]>::to_vec);
+    assert_eq!([data("/null"), data("/some")], [None, None]);
+    // In the last transaction of the log.
+    assert_eq!((state.last, state.tree.digest()), (Zxid(5), 0x2_224c_f159));
+    assert_eq!((state.tree.digest_mismatches(), state.report.digest_mismatch), (0, None));
+}

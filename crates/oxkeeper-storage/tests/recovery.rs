@@ -582,6 +582,18 @@ fn nobody_is_brought_up_to_date_from_before_a_gap() {
 }
 
 #[test]
+fn a_snapshot_with_a_node_longer_than_configured_is_read_and_reported() {
+    let mut server = Server::with_history(1..=3, &[3]);
+    assert_eq!(server.recover().unwrap().report.too_long, None);
+    server.options.record_bytes_max = 3;
+    let state = server.recover().unwrap();
+    has_nodes(&state, 1..=3);
+    assert_eq!(state.report.too_long, Some(("/n1".to_string(), 4)));
+    server.options.record_bytes_max = 4;
+    assert_eq!(server.recover().unwrap().report.too_long, None);
+}
+
+#[test]
 fn a_record_longer_than_configured_stops_the_start_and_is_read_with_a_larger_limit() {
     let mut server = Server::with_history(1..=3, &[]);
     server.options.record_bytes_max = 40;

@@ -49,6 +49,8 @@ pub struct Loaded {
     /// Nodes whose ACL id is not in the table: a fuzzy snapshot of the reference may list ACLs before a node that uses a new
     /// one. Replay puts them right; until then nobody but a super user passes.
     pub acls_missing: usize,
+    /// The node with the longest data, and its bytes.
+    pub longest: (String, usize),
 }
 
 enum Phase {
@@ -71,6 +73,7 @@ pub struct ImageLoader {
     /// ACL ids of the file to ours. Each has one user more until the end.
     acls: HashMap<i64, AclIndex, foldhash::fast::FixedState>,
     acls_missing: usize,
+    longest: (String, usize),
     /// Nodes come by parent mostly: the last parent's path and id.
     parent_path: String,
     parent: NodeId,
@@ -100,6 +103,7 @@ impl ImageLoader {
             at: 0,
             acls: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(options.hash_seed)),
             acls_missing: 0,
+            longest: Default::default(),
             parent_path: String::new(),
             parent: NodeId::NONE,
             last_path: String::new(),
@@ -208,6 +212,10 @@ impl ImageLoader {
         self.insert(&path, data, acl, stat)?;
         self.last_path.clear();
         self.last_path.push_str(&path);
+        let bytes = data.map_or(0, <[u8]>::len);
+        if bytes > self.longest.1 {
+            self.longest = (path.into_owned(), bytes);
+        }
         Ok(())
     }
 
@@ -275,7 +283,7 @@ impl ImageLoader {
             self.tree.acls.release(index);
         }
         self.tree.recompute_quota_usage();
-        Ok(Loaded { tree: self.tree, acls_missing: self.acls_missing })
+        Ok(Loaded { tree: self.tree, acls_missing: self.acls_missing, longest: self.longest })
     }
 }
 

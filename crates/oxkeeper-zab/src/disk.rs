@@ -1,9 +1,9 @@
 //! What was asked of the disk and not answered yet.
 //!
-//! Owns the matching of answers to requests. Requests are answered in order, so counting is enough; each remembers the reign
-//! of the role that asked, so that what a finished role wrote is never taken for the work of the next one (ZOOKEEPER-4541,
-//! ZOOKEEPER-4712: BG010). Owns, too, how long the disk has been silent. Must not know what an answer sets free, nor what
-//! silence costs.
+//! Owns the matching of answers to requests. Requests are answered in order, so counting is enough; each remembers the reign of the
+//! role that asked, so that what a finished role wrote is never taken for the work of the next one (ZOOKEEPER-4541, ZOOKEEPER-4712:
+//! BG010, a stopped server that still logs). Owns, too, how long the disk has been silent. Must not know what an answer sets free,
+//! nor what silence costs.
 
 use std::collections::VecDeque;
 

@@ -52,6 +52,6 @@ mod zab;
 
 pub use input::{Input, LinkId};
 pub use options::{Durable, ZabOptions};
-pub use output::{LinkEnd, Output, RoleChange};
+pub use output::{LinkEnd, Notice, Output, RoleChange};
 pub use report::{LearnerReport, Phase, Standing, ZabReport};
 pub use zab::Zab;

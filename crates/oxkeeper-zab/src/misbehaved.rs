@@ -32,7 +32,7 @@ pub(crate) enum Misbehaved {
     Gap { last: Zxid, got: Zxid },
     /// A proposal or a snapshot of an epoch that is not its own yet.
     LaterEpoch { agreed: Epoch, got: Zxid },
-    /// COMMIT of something else than the oldest proposal (QP086; reference: exit code 12).
+    /// COMMIT of something else than the oldest proposal (QP086, what a follower does then; reference: exit code 12).
     CommitMismatch { oldest: Option<Zxid>, got: Zxid },
 
     // ---- by a learner

@@ -28,6 +28,8 @@ pub struct ZabOptions {
     pub epoch_wait_max: Option<Millis>,
     /// `zookeeper.commitLogCount`: committed transactions kept in memory for DIFF.
     pub commit_log_count: usize,
+    /// What the counter of an epoch begins behind (`zookeeper.testingonly.initialZxid`): 0, but where a test is to see its end.
+    pub counter_initial: u32,
     /// The last counter of an epoch: behind it a new epoch begins, as in the reference. Only tests have shorter epochs.
     pub counter_max: u32,
     /// `zookeeper.forceSnapshotSync`
@@ -61,6 +63,7 @@ impl ZabOptions {
             finalize_wait: Millis(200),
             epoch_wait_max: None,
             commit_log_count: 500,
+            counter_initial: 0,
             counter_max: 0xffff_fffe,
             force_snapshot_sync: false,
             sync_from_disk: true,

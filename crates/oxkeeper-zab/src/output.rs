@@ -51,14 +51,23 @@ pub enum Output {
     },
     /// The part that this server plays has changed. Everything before it in the list belongs to the old role.
     Role(RoleChange),
-    /// Our own disk has been silent for `syncLimit`, and the role is given up for that; or it answers again. Something to tell.
-    Disk {
-        answers: bool,
-    },
+    /// Something to tell whoever runs this server.
+    Tell(Notice),
     /// See `Input::ConfirmLeadership`.
     LeadershipConfirmed {
         number: u64,
     },
+}
+
+/// What an operator is told of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// Our own disk has been silent for `syncLimit`, and the role is given up for that.
+    DiskSilent,
+    /// It answers again.
+    DiskAnswers,
+    /// Our leader proposed a refused write under a zxid that it had given out before; it was passed over.
+    PassedOver { zxid: Zxid },
 }
 
 /// Where a server stands. Clients are served in `Leading` and in a learner's `serving: true` only.

@@ -1,5 +1,5 @@
 //! How a learner's history is made equal to the leader's: DIFF, TRUNC, both or SNAP (reference
-//! `LearnerHandler.syncFollower`, QP060 to QP072).
+//! `LearnerHandler.syncFollower`, QP060 to QP072: a case each).
 //!
 //! Owns the choice, as a pure function of what the leader has in memory and of the learner's last zxid. Must not know links,
 //! or how a plan is carried out.

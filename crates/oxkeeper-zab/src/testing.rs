@@ -309,7 +309,7 @@ fn describe(output: &Output) -> Option<String> {
         Output::Role(RoleChange::Leading { epoch }) => format!("leading {}", epoch.0),
         Output::Role(RoleChange::Following { leader, serving }) => format!("following {} {serving}", leader.0),
         Output::Role(RoleChange::Observing { leader, serving }) => format!("observing {} {serving}", leader.0),
-        Output::Disk { answers } => format!("disk answers: {answers}"),
+        Output::Tell(notice) => format!("tell {notice:?}"),
         Output::LeadershipConfirmed { number } => format!("confirmed {number}"),
     })
 }

@@ -19,7 +19,7 @@ use crate::invariant;
 use crate::leader::Leader;
 use crate::misbehaved::Misbehaved;
 use crate::options::{Durable, ZabOptions};
-use crate::output::{LinkEnd, Output, RoleChange};
+use crate::output::{LinkEnd, Notice, Output, RoleChange};
 use crate::report::{Standing, ZabReport};
 
 /// Learners that have connected before we know that we lead, at most; a further one is closed.
@@ -378,7 +378,7 @@ impl Zab {
     /// quorum, until the disk answers. In the election this server would only be in the way.
     fn on_silent_disk(&mut self, now: Millis, out: &mut Vec<Output>) {
         self.core.disk.note_silent();
-        out.push(Output::Disk { answers: false });
+        out.push(Output::Tell(Notice::DiskSilent));
         self.end_role(now, LinkEnd::DiskSilent, out);
     }
 
@@ -476,7 +476,7 @@ impl Zab {
     /// An answer of the disk, whatever it is: it is not silent any more.
     fn on_disk_answer(&mut self, now: Millis, was_silent: bool, out: &mut Vec<Output>) {
         if was_silent {
-            out.push(Output::Disk { answers: true });
+            out.push(Output::Tell(Notice::DiskAnswers));
             self.begin_election(now, out);
         }
     }

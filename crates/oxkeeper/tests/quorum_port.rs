@@ -151,6 +151,23 @@ fn a_learner_that_reads_its_snapshot_for_longer_than_init_limit_is_kept() {
     pair.trio.stop();
 }
 
+#[test]
+fn a_learner_that_tells_its_id_and_its_version_alone_is_taken() {
+    // As servers before 3.5, which knew of no versions of the list of members.
+    let mut pair = Pair::start("short-introduction", 2000, 10, 5, "");
+    let mut short = (SCRIPTED as i64).to_be_bytes().to_vec();
+    short.extend_from_slice(&0x1_0000_i32.to_be_bytes());
+    let mut link = Link::dial(pair.port());
+    link.send_bytes(&raw_packet(11, 0, Some(&short)));
+    let Packet::LeaderInfo { epoch, .. } = link.expect("LEADERINFO") else { unreachable!() };
+    let ack = oxkeeper_proto::quorum::AckEpoch { current_epoch: None, last_zxid: Zxid::NONE, kept: None };
+    link.send(&Packet::AckEpoch(ack));
+    assert!(link.history().iter().any(|packet| matches!(packet, Packet::Snap { .. })));
+    link.send(&Packet::Ack { zxid: Zxid::new(epoch, 0) });
+    while link.next().expect("the link is kept").name() != "UPTODATE" {}
+    pair.trio.stop();
+}
+
 const REQUEST_BYTES_MAX: usize = 100_000;
 const EXTRA_BYTES: usize = 20_000;
 

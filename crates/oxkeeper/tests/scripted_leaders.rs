@@ -6,8 +6,8 @@ mod scripted;
 use bytes::Bytes;
 use oxkeeper_client::CreateMode;
 use oxkeeper_proto::quorum::{Forwarded, Packet};
-use oxkeeper_proto::txn::{Txn, TxnEntry, TxnHeader};
-use oxkeeper_types::{Epoch, OpCode, Zxid};
+use oxkeeper_proto::txn::{DIGEST_VERSION, Txn, TxnDigest, TxnEntry, TxnHeader};
+use oxkeeper_types::{Epoch, OpCode, SessionId, Zxid};
 use processes::*;
 use scripted::*;
 use std::time::{Duration, Instant};
@@ -219,8 +219,12 @@ fn a_dial_that_is_refused_is_tried_five_times() {
 
 /// PROPOSAL and COMMIT of one transaction, in one piece.
 fn committed(header: TxnHeader, txn: Txn) -> Vec<u8> {
+    committed_with(header, txn, None)
+}
+
+fn committed_with(header: TxnHeader, txn: Txn, digest: Option<TxnDigest>) -> Vec<u8> {
     let (zxid, mut bytes, mut packets) = (header.zxid, Vec::new(), Vec::new());
-    TxnEntry { header, txn, digest: None }.write(&mut bytes);
+    TxnEntry { header, txn, digest }.write(&mut bytes);
     Packet::Proposal { zxid, txn: bytes.into() }.write(&mut packets);
     Packet::Commit { zxid }.write(&mut packets);
     packets
@@ -265,6 +269,38 @@ fn a_read_sees_what_had_arrived_before_it() {
             assert_eq!(read(), counter.to_string());
         }
     }
+    drop(link);
+    trio.kill(1);
+}
+
+#[test]
+fn a_tree_that_differs_from_the_leader_s_is_told_of_and_served_on() {
+    let mut trio = follower("digests", FOR_EVER, FOR_EVER, "maxSessionTimeout=600000");
+    let leader = Candidate::of(&trio);
+    trio.start_again(1);
+    let mut link = leader.accept();
+    link.establish(1);
+    eventually("it serves", || trio.mode(1).as_deref() == Some("follower"));
+    let counted = || {
+        let mntr = trio.ask(1, "mntr");
+        mntr.lines().find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t")?.parse::<u64>().ok())
+    };
+    for counter in 1..=3 {
+        let header = TxnHeader { session: SessionId(1), cxid: -1, zxid: Zxid::new(Epoch(1), counter), time: 1 };
+        let txn = Txn::SetData { op: OpCode::SetData, path: "/".into(), data: Some(Bytes::new()), version: -1 };
+        let digest = TxnDigest { version: DIGEST_VERSION, tree_digest: 0x1234 };
+        link.send_bytes(&committed_with(header, txn, Some(digest)));
+    }
+    eventually("it has counted them", || counted() == Some(3));
+    eventually("it has told of them", || {
+        trio.log(1).contains("Digests are not matching. The first was of Zxid 0x100000001.")
+    });
+    let said = trio.log(1);
+    let first =
+        "First digest mismatch on txn: setData at zxid 0x100000001, expected digest is 0x1234, actual digest is 0x";
+    assert_eq!(said.matches(first).count(), 1, "{said}");
+    assert_eq!(said.matches("Digests are not matching").count(), 1, "{said}");
+    assert_eq!(trio.mode(1).as_deref(), Some("follower"));
     drop(link);
     trio.kill(1);
 }

@@ -53,6 +53,56 @@ fn a_file_in_the_place_of_the_data_directory_leaves_with_3() {
     assert!(said.contains(file.to_str().unwrap()), "{said}");
 }
 
+/// A private view of the file system, in which a directory is read-only, for root, too.
+fn with_read_only(dir: &Path, config: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$2\" server \"$3\"";
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+    command.args([dir, Path::new(env!("CARGO_BIN_EXE_oxkeeper")), config]);
+    as_server(command)
+}
+
+#[test]
+fn a_data_directory_that_is_read_only_leaves_with_3() {
+    let scratch = Scratch::new("read-only-dir");
+    let config = scratch.config("");
+    let data = scratch.0.join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let (status, said) = end(with_read_only(&data, &config));
+    if said.lines().any(|line| line.starts_with("unshare: ") || line.starts_with("mount: ")) {
+        return println!("not tried: no private mounts here: {said}");
+    }
+    assert_eq!(status.code(), Some(3), "{said}");
+    assert!(said.contains(data.to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_node_longer_than_the_limit_in_a_snapshot_is_served_and_warned_of() {
+    let scratch = Scratch::new("too-long");
+    let server = Single::start(&scratch.config("snapCount=4"));
+    let client = server.client();
+    client.create("/long", [b'x'; 5000], CreateMode::Persistent).unwrap();
+    let (_, stat) = client.get("/long", false).unwrap();
+    let has_snapshot = || {
+        let names =
+            std::fs::read_dir(scratch.0.join("data/version-2")).unwrap().flatten().map(|entry| entry.file_name());
+        let zxids = names.filter_map(|name| i64::from_str_radix(name.to_str()?.strip_prefix("snapshot.")?, 16).ok());
+        zxids.max() >= Some(stat.czxid.0)
+    };
+    eventually("a snapshot holds it", || {
+        client.set("/zookeeper/quota", b"", -1).unwrap();
+        has_snapshot()
+    });
+    server.stop();
+    let server = Single::start(&scratch.config("jute.maxbuffer=1000"));
+    let client = server.client();
+    assert_eq!(client.get("/long", false).unwrap().0.map(|data| data.len()), Some(5000));
+    drop(client);
+    let said = server.stop();
+    let expected = "node /long of the snapshot has 5000 bytes, more than jute.maxbuffer and its extra size allow";
+    assert!(said.iter().any(|line| line.contains(" WARN ") && line.contains(expected)), "{said:?}");
+}
+
 #[test]
 fn a_port_that_is_taken_leaves_with_1() {
     let scratch = Scratch::new("bad-port");

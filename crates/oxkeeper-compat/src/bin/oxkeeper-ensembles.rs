@@ -5,7 +5,9 @@ use oxkeeper_compat::ensemble::faults::Faults;
 use oxkeeper_compat::ensemble::mixed::Mix;
 use oxkeeper_compat::ensemble::network::Network;
 use oxkeeper_compat::ensemble::pipelined::Pipelined;
-use oxkeeper_compat::ensemble::{Ensemble, Layout, elsewhere, failover, followers, members, rolling};
+use oxkeeper_compat::ensemble::{
+    Ensemble, Layout, elsewhere, failover, followers, members, rolling, rollover, unreadable,
+};
 use oxkeeper_compat::servers::{ServerKind, workspace_root};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -21,6 +23,10 @@ oxkeeper-ensembles COMMAND [--option VALUE ...]: ensembles of real servers, of o
                --versions V,..   of ZooKeeper (3.9.5,3.8.0)
                --solo K          of which kind there is one voter beside two: ours or java (ours)
                --seconds N       of each (60)
+  unreadable writes that cannot be read, pipelined beside good ones, where a ZooKeeper leads two of ours and an observer: all serve again
+               --versions V,..   (3.9.5)
+  rollover   an epoch comes to its end under load, with a ZooKeeper as leader and ours as followers, and the reverse
+               --versions V,..   (3.9.5)
   rolling    three ZooKeepers are replaced by Oxkeeper one by one under load, and back
                --versions V,..   (3.9.5,3.8.0)
   members    members change by files and restarts: one to three, four and five, back, exchanged, by name, observer to voter
@@ -164,6 +170,32 @@ fn run_pipelined(args: &Args) -> Result<ExitCode, String> {
         let pipelined = Pipelined { solo, pair, time, seed: args.seed()? };
         let started = Instant::now();
         report.line(&format!("pipelined {version}, {}", pipelined.name()), started, pipelined.run());
+    }
+    Ok(report.code())
+}
+
+fn run_unreadable(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    for version in args.list("versions", "3.9.5") {
+        let started = Instant::now();
+        let name = format!("unreadable {version}");
+        let result =
+            unreadable::run(&java(&version), &args.ours(), args.seed()?, &mut |step| println!("ok {name}: {step}"));
+        report.line(&name, started, result);
+    }
+    Ok(report.code())
+}
+
+fn run_rollover(args: &Args) -> Result<ExitCode, String> {
+    let mut report = Report { failed: 0 };
+    for version in args.list("versions", "3.9.5") {
+        let (ours, java) = (args.ours(), java(&version));
+        for (leader, followers) in [(&ours, &java), (&java, &ours)] {
+            let started = Instant::now();
+            let name = format!("rollover {version}, {} leads", leader.short());
+            let result = rollover::run(leader, followers, args.seed()?, &mut |step| println!("ok {name}: {step}"));
+            report.line(&name, started, result);
+        }
     }
     Ok(report.code())
 }
@@ -315,6 +347,8 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "mixed" => Args::parse(words, &["versions", "only"]).and_then(|args| run_mixed(&args)),
         "pipelined" => Args::parse(words, &["versions", "seconds", "solo"]).and_then(|args| run_pipelined(&args)),
+        "unreadable" => Args::parse(words, &["versions"]).and_then(|args| run_unreadable(&args)),
+        "rollover" => Args::parse(words, &["versions"]).and_then(|args| run_rollover(&args)),
         "rolling" => Args::parse(words, &["versions"]).and_then(|args| run_rolling(&args)),
         "members" => Args::parse(words, &["kinds"]).and_then(|args| run_members(&args)),
         "faults" => Args::parse(words, &["seconds", "network", "kind"]).and_then(|args| run_faults(&args)),

@@ -3,6 +3,7 @@
 
 use super::cleanup;
 use crate::servers::{ServerError, ServerKind, ask, io};
+use oxkeeper_types::Zxid;
 use rustix::process::Signal;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
@@ -197,6 +198,13 @@ impl Member {
             "standalone" => Some(Role::Standalone),
             _ => None,
         }
+    }
+
+    /// The last transaction that it has applied.
+    pub fn zxid(&self) -> Option<Zxid> {
+        let text = self.word("srvr")?;
+        let digits = text.lines().find_map(|line| line.strip_prefix("Zxid: 0x"))?;
+        i64::from_str_radix(digits.trim(), 16).ok().map(Zxid)
     }
 
     /// The answer to a four-letter word; `None` where there is none in good time.

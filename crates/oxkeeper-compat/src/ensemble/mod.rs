@@ -1,6 +1,6 @@
 //! Ensembles of real processes, of one kind of server or mixed: [`Ensemble`] writes their configurations, starts and ends
-//! them and tells who leads. [`mixed`], [`pipelined`], [`rolling`], [`members`], [`faults`], [`failover`], [`followers`] and
-//! [`elsewhere`] are what is tried on them.
+//! them and tells who leads. [`mixed`], [`pipelined`], [`unreadable`], [`rollover`], [`rolling`], [`members`], [`faults`],
+//! [`failover`], [`followers`] and [`elsewhere`] are what is tried on them.
 //! Must not know how the servers work inside.
 
 pub mod cleanup;
@@ -16,7 +16,9 @@ pub mod mixed;
 pub mod network;
 pub mod pipelined;
 pub mod rolling;
+pub mod rollover;
 pub mod tour;
+pub mod unreadable;
 
 pub use member::{Member, PATIENCE, Role};
 
@@ -213,6 +215,16 @@ impl Ensemble {
                 ensemble.members.iter().filter(|m| m.is_running() && !m.is_paused()).map(Member::role).collect();
             roles.iter().all(Option::is_some) && roles.iter().filter(|role| **role == Some(Role::Leader)).count() == 1
         })
+    }
+
+    /// Ends everybody, once all have the same: so whoever has the highest id wins the next election.
+    pub fn stop_level(&mut self) -> Result<(), EnsembleError> {
+        self.until("all show one zxid", |ensemble| {
+            let mut zxids = ensemble.members.iter().filter(|member| member.is_running()).map(Member::zxid);
+            let first = zxids.next().flatten();
+            first.is_some() && zxids.all(|zxid| zxid == first)
+        })?;
+        self.members.iter_mut().try_for_each(|member| member.stop().map_err(EnsembleError::Wrong))
     }
 
     /// Polls until `done`, and fails when a member has ended or time is up.

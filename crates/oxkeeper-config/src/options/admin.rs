@@ -59,7 +59,6 @@ pub(super) const ROWS: &[OptionDef] = &[
     z("jvm.pause.sleep.time.ms", long(Unit::Ms, 1, 500), "Time between looks."),
     g("jmx.log4j.disable", TEXT, "Log settings over JMX.").jvm(),
     g("jmx.log4j.mbean", TEXT, "Log settings over JMX.").jvm(),
-    g("testingonly.initialZxid", TEXT, "A hook of the reference's tests.").jvm(),
     g("test.allowDiscontinuousProposals", TEXT, "A hook of the reference's tests.").jvm(),
     g("controllerPort", TEXT, "A hook of the reference's tests.").jvm(),
     g("log.dir", path(), "Directory of the log that people read.").not_yet(),

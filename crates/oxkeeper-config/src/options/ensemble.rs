@@ -67,6 +67,12 @@ pub(super) const ROWS: &[OptionDef] = &[
     g("observerMaster.sizeLimit", int(Unit::Bytes, 1, 33_554_432), "Transactions a follower keeps for its observers.")
         .not_yet(),
     g("observer.reconnectDelayMs", long(Unit::Ms, 0, 0), "Wait before an observer connects again."),
+    g(
+        "testingonly.initialZxid",
+        // One is left before the last.
+        Kind::Int { unit: Unit::Count, min: 0, max: 0xffff_fffd, default: Some(0), unset: "" },
+        "For tests alone: what a leader's counter begins behind.",
+    ),
     g("observer.election.DelayMs", long(Unit::Ms, 0, 200), "Wait before an observer asks for the leader again."),
     z("multiAddress.enabled", flag(false), "Several addresses for one server.")
         .also(&["zookeeper.multiAddress.enabled"]),

@@ -105,6 +105,36 @@ fn all_keys_without_effect_yet_are_listed_here_and_each_is_named_when_it_is_set(
     }
 }
 
+/// They tune a Java machine, or are hooks of the reference's tests.
+const ACCEPTED_IN_SILENCE: &str = "\
+    maxResponseCacheSize maxGetChildrenResponseCacheSize watchManagerName watcherCleanThreadsNum watcherCleanThreshold \
+    watcherCleanIntervalInSeconds maxInProcessingDeadWatchers bitHashCacheSize nio.directBufferBytes nio.shutdownTimeout \
+    intBufferStartingSizeBytes netty.advancedFlowControl.enabled serverCnxnFactory quorum.cnxn.threads.size \
+    leader.ackLoggingFrequency learner.asyncSending learner.closeSocketAsync leader.closeSocketAsync \
+    forward_learner_requests_to_commit_processor_disabled follower.skipLearnerRequestToNextProcessor \
+    commitProcessor.numWorkerThreads commitProcessor.maxReadBatchSize commitProcessor.maxCommitBatchSize \
+    commitProcessor.shutdownTimeout multiAddress.reachabilityCheckEnabled multiAddress.reachabilityCheckTimeoutMs \
+    kerberos.minReLoginTimeMs kinit ssl.context.supplier.class ssl.quorum.context.supplier.class ssl.sslProvider \
+    metricsProvider.exportJvmInfo metricsProvider.numWorkerThreads metricsProvider.maxQueueSize \
+    metricsProvider.workerShutdownTimeoutMs jmx.log4j.disable jmx.log4j.mbean \
+    test.allowDiscontinuousProposals controllerPort";
+
+#[test]
+fn each_key_of_a_java_machine_is_accepted_in_silence_wherever_it_stands() {
+    for key in ACCEPTED_IN_SILENCE.split_whitespace() {
+        let row = options::all().find(|row| row.name == key).unwrap_or_else(|| panic!("{key} is not known"));
+        let value = some_value(row);
+        assert_eq!(warnings(&load(&format!("{key}={value}"))), [""; 0], "{key}={value} in the file");
+        for property in row.properties() {
+            assert_eq!(warnings(&with_property("", &property, &value)), [""; 0], "-D{property}={value}");
+        }
+    }
+    for property in ["learner.asyncSending", "learner.closeSocketAsync", "leader.closeSocketAsync"] {
+        let row = options::all().find(|row| row.name == property).expect("known");
+        assert!(row.properties().iter().any(|name| name == property), "{property} is a property without a prefix, too");
+    }
+}
+
 #[test]
 fn some_values_are_without_effect_where_others_are_obeyed() {
     let named = |line: &str| warnings(&load(line)).iter().any(|w| w.starts_with("not supported yet"));
@@ -115,7 +145,6 @@ fn some_values_are_without_effect_where_others_are_obeyed() {
     assert!(named("metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"));
     assert!(!named("metricsProvider.className=org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"));
     assert!(named("admin.enableServer=true") && !named("admin.enableServer=false"));
-    assert!(named("syncEnabled=false") && !named("syncEnabled=true"));
 }
 
 #[test]
@@ -128,4 +157,16 @@ fn every_key_that_is_said_to_be_used_is_read() {
         let status = options::all().find(|row| row.name == *name).unwrap().status;
         assert!(matches!(status, Status::Used | Status::NotYet), "{name} is {status:?} but is read");
     }
+}
+
+#[test]
+fn an_observer_that_may_become_a_voter_is_told_that_it_writes_all_the_same() {
+    let members =
+        "initLimit=10\nsyncLimit=5\nserver.1=a:1:2:observer\nserver.2=b:1:2\nserver.3=c:1:2\nsyncEnabled=false";
+    let told = |more: &str| {
+        let config =
+            Config::load(&inputs(&base(&format!("{members}\n{more}"))), &mut reading(&[("/data/myid", "1")])).unwrap();
+        warnings(&config).iter().any(|w| w.contains("syncEnabled=false is without effect"))
+    };
+    assert!(told("reconfigEnabled=true") && !told(""));
 }

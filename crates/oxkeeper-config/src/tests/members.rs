@@ -25,6 +25,24 @@ fn server_lines_make_an_ensemble() {
 }
 
 #[test]
+fn the_hook_for_the_end_of_an_epoch_is_obeyed_and_warned_of() {
+    let members =
+        "dataDir=/data\nclientPort=1\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+    let with = |line: &str| {
+        let c = load_with(&format!("{members}{line}"), &[("/data/myid", "1")]).unwrap();
+        (c.ensemble.as_ref().unwrap().counter_initial, warnings(&c))
+    };
+    let (counter, said) = with("testingonly.initialZxid=4294967000");
+    assert_eq!((counter, said.len()), (4_294_967_000, 1), "{said:?}");
+    assert!(said[0].starts_with("zoo.cfg:8: testingonly.initialZxid=4294967000 is for tests alone:"), "{said:?}");
+    let wrong = with("testingonly.initialZxid=4294967295");
+    assert_eq!((wrong.0, wrong.1.len()), (0, 1), "no transaction would be left");
+    for line in ["", "testingonly.initialZxid=0"] {
+        assert_eq!(with(line), (0, Vec::new()));
+    }
+}
+
+#[test]
 fn one_voter_is_a_server_on_its_own_unless_standalone_is_off() {
     let one = "server.1=a:1:2;2199\ninitLimit=1\nsyncLimit=1\ndataDir=/data\n";
     let c = load_with(one, &[]).unwrap();

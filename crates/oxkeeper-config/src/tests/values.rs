@@ -24,6 +24,9 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!((c.storage.log_allocation_bytes, c.storage.log_size_limit_bytes), (64 << 20, None));
     assert_eq!((c.storage.snap_retain_count, c.storage.purge_interval_ms), (3, None));
     assert_eq!((c.storage.force_sync, c.storage.compression), (true, Compression::None));
+    let batches = (c.storage.flush_delay_ms, c.storage.write_queue_poll_ms_max, c.storage.batch_transactions_max);
+    assert_eq!(batches, (0, 0, Some(1000)));
+    assert_eq!((c.tree.enforce_quota, c.tree.eager_acl_check, c.client.read_only_mode), (false, false, false));
     assert_eq!(c.storage.data_log_dir, PathBuf::from("/data"));
     assert_eq!((c.tree.skip_acl, c.tree.extended_types, c.tree.digest_enabled), (false, false, true));
     assert_eq!((c.admin.enabled, c.admin.address.to_string()), (true, "0.0.0.0:8080".to_string()));

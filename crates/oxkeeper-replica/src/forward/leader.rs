@@ -34,8 +34,8 @@ impl Replica {
                 self.tracker.track(session, Millis(i64::from(timeout)), Some(speaker), now.monotonic);
                 OpCode::CreateSession
             }
-            // Only a leader removes containers (BG035), and what is no write (a check of its own, ZOOKEEPER-2623) has no
-            // transaction: an error is one.
+            // Only a leader removes containers (BG035, 3.9 lets any client), and what is no write (a check of its own,
+            // ZOOKEEPER-2623) has no transaction: an error is one.
             Some(op) if op.is_write() && op != OpCode::DeleteContainer => op,
             _ => return self.propose_refusal(state, now, session, xid, ErrorCode::Unimplemented, out),
         };

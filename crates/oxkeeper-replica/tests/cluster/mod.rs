@@ -367,7 +367,7 @@ impl Cluster {
                 let read = ZabInput::HistoryRead { link, after, txns: None };
                 self.events.push_back((id, Event::Input(Input::Peer(read))));
             }
-            PeerOutput::Role { .. } | PeerOutput::Disk { .. } => {}
+            PeerOutput::Role { .. } | PeerOutput::Tell(_) => {}
         }
     }
 

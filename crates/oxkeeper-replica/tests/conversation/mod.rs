@@ -222,7 +222,7 @@ impl World {
                 PeerOutput::SendImage { image, .. } => self.frozen.push(image),
                 PeerOutput::ReadHistory { link, after } => self.history_wanted.push((link, after)),
                 PeerOutput::Role { .. } => self.dialled = None,
-                PeerOutput::Notify { .. } | PeerOutput::Send { .. } | PeerOutput::Disk { .. } => {}
+                PeerOutput::Notify { .. } | PeerOutput::Send { .. } | PeerOutput::Tell(_) => {}
             }
         }
     }

@@ -132,7 +132,7 @@ fn gauge(name: &str, metrics: &Metrics, figures: &Figures) -> String {
         "avg_latency" => average(latency.average()),
         "min_latency" => latency.min.to_string(),
         "max_latency" => latency.max.to_string(),
-        "connection_drop_probability" => figures.drop_chance.to_string(),
+        "connection_drop_probability" => format!("{:?}", figures.drop_chance),
         "ephemerals_count" => tree.ephemerals.to_string(),
         "global_sessions" => tree.sessions.to_string(),
         "max_file_descriptor_count" => descriptors_max().to_string(),

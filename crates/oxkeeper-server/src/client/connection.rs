@@ -452,6 +452,9 @@ fn close_text(reason: CloseReason) -> End {
         CloseReason::Unimplemented { op } => format!("unknown request type {op}"),
         CloseReason::AuthFailed => "authentication failed".into(),
         CloseReason::ReadOnlyServer => "this server has no leader, and the client is not one that only reads".into(),
+        CloseReason::SessionOfEnsemble => {
+            "this server has no leader and cannot keep its session, which is one of the ensemble; it must try another server".into()
+        }
         CloseReason::NotServing => "this server serves no clients now: it looks for a leader".into(),
     })
 }

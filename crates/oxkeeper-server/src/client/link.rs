@@ -4,7 +4,7 @@ use crate::handover::Outbox;
 use oxkeeper_replica::CloseReason;
 use oxkeeper_types::{ConnId, Millis, SessionId};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// What happens to a connection beside bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +30,7 @@ pub struct Link {
     pub figures: Figures,
 }
 
-/// Written by the owning thread only, read by four-letter words. Relaxed: each figure stands for itself.
+/// Written by the owning thread only (of the core's answers, zxid and error by the core), read by four-letter words. Relaxed: each figure stands for itself.
 #[derive(Debug)]
 pub struct Figures {
     pub established: AtomicI64,
@@ -41,6 +41,8 @@ pub struct Figures {
     pub session: AtomicI64,
     pub timeout_ms: AtomicI32,
     pub last_op: AtomicI32,
+    /// Whether the core's last answer was an error.
+    pub refused: AtomicBool,
     pub last_xid: AtomicI64,
     pub last_zxid: AtomicI64,
     /// Wall clock of the last answer, and how long it took.
@@ -62,6 +64,7 @@ impl Figures {
             session: AtomicI64::new(0),
             timeout_ms: AtomicI32::new(0),
             last_op: AtomicI32::new(0),
+            refused: AtomicBool::new(false),
             last_xid: AtomicI64::new(-1),
             last_zxid: AtomicI64::new(-1),
             last_response: AtomicI64::new(0),

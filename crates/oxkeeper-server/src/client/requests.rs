@@ -5,6 +5,7 @@ use super::io_thread::{SUBMITTED_BYTES_MAX, Scratch};
 use super::order::{Class, InCore};
 use super::port::{ClientPort, Command};
 use crate::core_queue::CoreEvent;
+use crate::handover::Handover;
 use crate::lock::lock;
 use crate::metrics::bump;
 use crate::serving::LockedWatches;
@@ -42,6 +43,16 @@ struct Reading<'s> {
     state: Option<RwLockReadGuard<'s, State>>,
     figures: Option<MutexGuard<'s, Namespaces>>,
     reads: u64,
+}
+
+impl Reading<'_> {
+    /// Whoever holds the shared side must not ask for it again: the core may wait for the exclusive one between the two.
+    fn last_processed(&self, handover: &Handover<State>) -> Zxid {
+        match &self.state {
+            Some(state) => state.tree.last_processed(),
+            None => handover.shared().tree.last_processed(),
+        }
+    }
 }
 
 /// Memory for the answer to `stmk`: eight bytes behind the word.
@@ -309,12 +320,7 @@ impl Connection {
             }
             self.stalled_since = None;
             bump(&metrics.throttled_ops, 1);
-            // Whoever holds the shared side must not ask for it again: the core may wait for the exclusive one between the two.
-            let zxid = match &reading.state {
-                Some(state) => state.tree.last_processed(),
-                None => port.serving.handover.shared().tree.last_processed(),
-            };
-            write_error(xid, zxid, ErrorCode::ThrottledOp, out);
+            write_error(xid, reading.last_processed(&port.serving.handover), ErrorCode::ThrottledOp, out);
             return Ok(true);
         }
         self.stalled_since = None;
@@ -442,4 +448,34 @@ fn answer_sasl(xid: Xid, body: &[u8], out: &mut Vec<u8>) -> Result<(), End> {
         w.buffer(None);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oxkeeper_tree::{Tree, TreeOptions};
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    /// A throttled write is answered while the shared side is held where its client's rights were looked up before
+    /// (`enableEagerACLCheck`).
+    #[test]
+    fn who_holds_the_shared_side_answers_though_the_core_waits_for_the_exclusive_one() {
+        let handover = Arc::new(Handover::new(State { tree: Tree::new(TreeOptions::default()) }));
+        let (held, wait_held) = channel();
+        let (answered, wait_answered) = channel();
+        let reader = handover.clone();
+        std::thread::spawn(move || {
+            let reading = Reading { state: Some(reader.shared()), ..Reading::default() };
+            held.send(()).unwrap();
+            // By then the core waits, most likely; if not, this shows nothing, and does no harm.
+            std::thread::sleep(Duration::from_millis(100));
+            answered.send(reading.last_processed(&reader)).unwrap();
+        });
+        wait_held.recv().unwrap();
+        let core = std::thread::spawn(move || drop(handover.exclusive()));
+        assert_eq!(wait_answered.recv_timeout(Duration::from_secs(60)), Ok(Zxid::ZERO), "they wait for each other");
+        core.join().unwrap();
+    }
 }

@@ -1,4 +1,5 @@
-//! The connections of the election port: one for each pair of servers, made by the one with the larger id (EL014-EL017).
+//! The connections of the election port: one for each pair of servers, made by the one with the larger id (EL014-EL017: who dials,
+//! who is dialled back, what is replaced).
 //!
 //! A message to a member without a connection dials at once. A member with a smaller id that dials says no more than who it is,
 //! closes, and is dialled back. Each member has room for one message, the newest; the last one sent goes out again on a new

@@ -150,7 +150,7 @@ impl Cutter {
         format!("read failed: {error}")
     }
 
-    /// Consensus counts packets only, so in a stream we watch for it (QP006).
+    /// Consensus counts packets only, so in a stream we watch for it (QP006, initLimit for each read).
     fn watch(&mut self, shared: &PeerShared, socket: &TcpStream) -> Result<(), String> {
         if self.is_watched == self.snapshot.is_some() {
             return Ok(());

@@ -117,7 +117,7 @@ impl PeerOptions {
         let addresses = self.members.get(&server).map_or(&[][..], Vec::as_slice);
         addresses.iter().map(|a| Place { host: a.host.clone(), port: a.quorum_port }).collect()
     }
-    /// What a greeting says of us: one address, unless several are allowed (EL002, EL003).
+    /// What a greeting says of us: one address (EL002, the first form), unless several are allowed (EL003, the second).
     pub fn own_texts(&self) -> Vec<String> {
         let count = if self.multi_address { self.own().len() } else { 1 };
         self.own_places(true).iter().take(count).map(ToString::to_string).collect()

@@ -6,13 +6,14 @@ use crate::clock::Clock;
 use crate::core_queue::CoreEvent;
 use crate::lock::lock;
 use crate::metrics::bump;
+use crate::rate_log::RateLog;
 use crate::seed::{self, Dice};
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_replica::Input;
 use oxkeeper_replica::output::PeerOutput;
 use oxkeeper_types::ensemble::Ensemble;
-use oxkeeper_types::{ServerId, Zxid};
-use oxkeeper_zab::{LinkId, RoleChange};
+use oxkeeper_types::{Millis, ServerId, Zxid};
+use oxkeeper_zab::{LinkId, Notice, RoleChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -31,7 +32,11 @@ pub struct Peers {
     dialled_before: bool,
     dice: Dice,
     clock: Clock,
+    passed_over_log: RateLog,
 }
+
+/// A refused write that comes again and again under one zxid is told of this often.
+const PASSED_OVER_LOG_INTERVAL: Millis = Millis(10_000);
 
 impl Peers {
     pub fn new(shared: Arc<PeerShared>, clock: Clock) -> Peers {
@@ -44,6 +49,7 @@ impl Peers {
             dialled_before: false,
             dice: Dice(seed::from_system()),
             clock,
+            passed_over_log: RateLog::new(PASSED_OVER_LOG_INTERVAL),
         }
     }
 
@@ -88,14 +94,28 @@ impl Peers {
                     self.shared.metrics.peers.epoch_began.store(began.0, Relaxed);
                     self.enter(role);
                 }
-                PeerOutput::Disk { answers: true } => tracing::info!("the disk answers again: looking for a leader"),
-                PeerOutput::Disk { answers: false } => tracing::error!(
-                    "the disk of the transaction log has answered nothing for syncLimit ticks, so this server neither leads nor \
-                     follows until it does. Look after the disk; nothing that was acknowledged is lost"
-                ),
+                PeerOutput::Tell(notice) => self.tell(notice),
             }
         }
         self.flush(last);
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        match notice {
+            Notice::DiskAnswers => tracing::info!("the disk answers again: looking for a leader"),
+            Notice::DiskSilent => tracing::error!(
+                "the disk of the transaction log has answered nothing for syncLimit ticks, so this server neither leads nor \
+                 follows until it does. Look after the disk; nothing that was acknowledged is lost"
+            ),
+            Notice::PassedOver { zxid } => {
+                let text = format!(
+                    "the leader proposed a refused write under {zxid}, which it had given out before, as releases 3.9.0 to 3.9.5 do \
+                     with requests that they cannot read: it was passed over here. Such a leader may commit nothing more: where writes \
+                     wait, restart it; and look for the client that sends what cannot be read"
+                );
+                self.passed_over_log.log(text, self.clock.monotonic(), |line| tracing::warn!("{line}"));
+            }
+        }
     }
 
     fn count(&self, packet: &Packet) {

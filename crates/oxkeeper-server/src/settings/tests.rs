@@ -13,6 +13,11 @@ fn settings(lines: &str, ensemble: bool) -> Settings {
 
 fn try_settings(lines: &str, ensemble: bool) -> io::Result<Settings> {
     let members = if ensemble { MEMBERS } else { "" };
+    try_settings_of(lines, members)
+}
+
+fn try_settings_of(lines: &str, members: &str) -> io::Result<Settings> {
+    let ensemble = !members.is_empty();
     let text = format!("dataDir=/data\nclientPort=0\n{members}\n{lines}\n");
     let inputs = Inputs { main: MainSource::File { path: "zoo.cfg".into(), text }, ..Inputs::default() };
     let mut read = |path: &std::path::Path| Ok(path.ends_with("myid").then(|| "1".to_owned()).filter(|_| ensemble));
@@ -80,6 +85,27 @@ fn followers_share_the_limit_of_outstanding_requests() {
 }
 
 #[test]
+fn acls_are_checked_eagerly_in_an_ensemble_only() {
+    let eager = |ensemble| settings("enableEagerACLCheck=true", ensemble).replica.eager_acl_check;
+    assert_eq!([eager(true), eager(false)], [true, false]);
+}
+
+#[test]
+fn an_observer_alone_can_do_without_log_and_snapshots() {
+    let kept = |lines: &str, members: &str| {
+        let settings = try_settings_of(lines, members).expect(lines);
+        let replica = settings.replica;
+        (settings.files.keeps_log, replica.snap_count, replica.snap_size_limit_bytes)
+    };
+    let (observer, all) = (MEMBERS.replace("1:2;0", "1:2:observer;0"), (true, 100_000, Some(4 << 30)));
+    assert_eq!(kept("syncEnabled=false", &observer), (false, u64::MAX, None));
+    assert_eq!(kept("", &observer), all);
+    assert_eq!(kept("syncEnabled=false", MEMBERS), all, "a voter");
+    assert_eq!(kept("syncEnabled=false", ""), all, "a server on its own");
+    assert_eq!(kept("syncEnabled=false\nreconfigEnabled=true", &observer), all, "it may become a voter");
+}
+
+#[test]
 fn keys_of_the_tree_and_its_files_arrive() {
     let cases: &[Case] = &[
         ("snapshot.trust.empty=true", "false", "true", |s| s.files.recover.trust_empty_snapshot.to_string()),
@@ -111,11 +137,15 @@ fn keys_of_the_tree_and_its_files_arrive() {
 fn keys_of_an_ensemble_arrive() {
     let cases: &[Case] = &[
         ("commitLogCount=9", "500", "9", |s| member(s).zab.commit_log_count.to_string()),
+        ("snapshotSizeFactor=0.5", "0.33", "0.5", |s| member(s).peers.history_factor.to_string()),
+        ("snapshotSizeFactor=-1", "true", "false", |s| member(s).zab.sync_from_disk.to_string()),
         ("quorumListenOnAllIPs=true", "false", "true", |s| member(s).peers.listen_on_all.to_string()),
         ("tcpKeepAlive=true", "false", "true", |s| member(s).peers.keep_alive.to_string()),
         ("leader.maxTimeToWaitForEpoch=77", "None", "Some(Millis(77))", |s| {
             format!("{:?}", member(s).zab.epoch_wait_max)
         }),
+        ("leader.maxConcurrentSnapSyncs=5", "10", "5", |s| member(s).zab.snapshot_syncs_max.to_string()),
+        ("leader.maxConcurrentDiffSyncs=6", "100", "6", |s| member(s).zab.diff_syncs_max.to_string()),
         ("leaderConnectDelayDuringRetryMs=8", "100ms", "8ms", |s| format!("{:?}", member(s).peers.leader_retry_delay)),
         ("observer.reconnectDelayMs=9", "0ns", "9ms", |s| format!("{:?}", member(s).peers.observer_reconnect_delay)),
         ("observer.election.DelayMs=10", "Millis(200)", "Millis(10)", |s| {

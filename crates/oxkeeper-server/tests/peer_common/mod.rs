@@ -134,6 +134,7 @@ pub fn file_options() -> FileOptions {
     FileOptions {
         dirs: Dirs::new(Path::new("/data"), None),
         log: Default::default(),
+        keeps_log: true,
         recover: Default::default(),
         snapshot: Default::default(),
         slow_sync: Duration::from_secs(1),

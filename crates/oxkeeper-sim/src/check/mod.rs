@@ -100,6 +100,10 @@ pub struct Counts {
     pub learner_answers: u64,
     pub leaders: u64,
     pub expired: u64,
+    /// Cuts of a history that were not possible, while one of three voters was dead for good: the other two have to do without.
+    pub cuts_of_two: u64,
+    /// Lists of members that came by files and had to be served when faults were over.
+    pub lists_judged: u64,
     /// Simulated milliseconds that servers were elected without ever leading, until they looked again.
     pub elected_in_vain_ms: u64,
     /// Simulated milliseconds from the end of all faults until everybody was served.
@@ -111,17 +115,17 @@ impl Checks {
         Checks {
             now: 0,
             violation: None,
-            model: Model::new(),
+            model: Model::at(options.begins_at),
             committed: BTreeMap::new(),
             broadcast: BTreeMap::new(),
             leaders: BTreeMap::new(),
             lines: BTreeMap::new(),
             fresh: Vec::new(),
             sent: BTreeMap::new(),
-            lives: vec![0; options.servers()],
-            elected_at: vec![None; options.servers()],
+            lives: vec![0; options.machines()],
+            elected_at: vec![None; options.machines()],
             acked_max: Zxid::ZERO,
-            arrived: vec![Zxid::ZERO; options.servers()],
+            arrived: vec![Zxid::ZERO; options.machines()],
             is_ensemble: options.servers() > 1,
             alive: BTreeMap::new(),
             expiry_percent: if options.clock_faults { 80 } else { 100 },

@@ -40,11 +40,16 @@ impl Checks {
         self.elected_at[h] = None;
     }
 
+    /// Nothing is between these two. A server on its own has no epochs, and goes on counting.
+    fn joins(&self, before: Zxid, zxid: Zxid) -> bool {
+        let counts_on = !self.is_ensemble || zxid.epoch() == before.epoch();
+        if counts_on { zxid.0 == before.0 + 1 } else { zxid.counter() == 1 }
+    }
+
     /// A server writes a transaction to its log: its own as the leader, or the leader's.
     pub fn on_append(&mut self, h: usize, running: &Running, zxid: Zxid, txn: &Bytes) {
         let last = running.shadow.last();
-        let hole = if zxid.epoch() == last.epoch() { zxid.0 != last.0 + 1 } else { zxid.counter() != 1 };
-        if zxid <= last || hole {
+        if zxid <= last || !self.joins(last, zxid) {
             self.fail("LocalPrimaryOrder", format!("server {} logs {zxid} behind {last}", h + 1));
         }
         match self.broadcast.get(&zxid) {
@@ -77,6 +82,12 @@ impl Checks {
                 self.fail("Leadership2", format!("server {} broadcasts {zxid}, whose leader is {leader:?}", h + 1));
             }
         }
+    }
+
+    /// The established leader of the latest epoch, if it is the same process.
+    pub fn last_leader(&self) -> Option<usize> {
+        let (_, leader) = self.leaders.last_key_value()?;
+        (leader.life == self.lives[leader.by]).then_some(leader.by)
     }
 
     /// How long servers that were elected wait for a quorum that does not come.
@@ -248,8 +259,7 @@ impl Checks {
         if zxid.epoch() < before.epoch() {
             self.fail("GlobalPrimaryOrder", format!("server {} delivers {zxid} behind {before}", h + 1));
         }
-        let next = if zxid.epoch() == before.epoch() { zxid.0 == before.0 + 1 } else { zxid.counter() == 1 };
-        if !next && self.violation.is_none() {
+        if !self.joins(before, zxid) && self.violation.is_none() {
             self.fail("LocalPrimaryOrder", format!("server {} delivers {zxid} behind {before}", h + 1));
         }
         let later = self.leaders.range(oxkeeper_types::Epoch(zxid.epoch().0 + 1)..).find(|(_, l)| l.history < zxid);

@@ -5,13 +5,16 @@
 
 mod peers;
 
+pub(crate) use peers::INSTALL_US;
 pub use peers::Widow;
 
+use crate::members::Members;
 use crate::museum::Bug;
 use crate::points;
 use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
+use crate::workload::Burst;
 use crate::world::{Crash, Event, ServerEvent, World};
 use oxkeeper_replica::output::Mode;
 use oxkeeper_storage::fault_disk::{Fault as DiskFault, FaultDisk, Loss};
@@ -140,6 +143,13 @@ pub enum Fault {
     },
     /// A leader's disk dies while its snapshot is being installed, and stays dead until all others are served.
     LeaderLeavesHalf,
+    /// The next list of members comes by files, one server after the other.
+    NextList {
+        pause_us: u64,
+        seed: u64,
+    },
+    /// No fault of anything: many ask at one server at the same moment.
+    Burst(Burst),
     ClientMoves {
         client: usize,
     },
@@ -186,7 +196,20 @@ pub fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
     faults.extend(hanging_disks(options));
     faults.sort_by_key(|(at, _)| *at);
     faults.extend(peers::plan(options));
+    faults.extend(bursts(options));
+    faults.extend(lists(options));
     faults
+}
+
+/// In two of three ensembles, from a stream of their own.
+fn bursts(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "bursts");
+    let span = options.duration_ms * 1000;
+    if options.early || options.servers() == 1 || !r.chance(67) {
+        return Vec::new();
+    }
+    let burst = |r: &mut Random| Burst { server: r.index(options.servers()), seed: r.draw(), waves: r.between(1, 6) };
+    (0..r.between(2, 8)).map(|_| (r.between(span / 20, span * 19 / 20), Fault::Burst(burst(r)))).collect()
 }
 
 /// Disks that hang, for longer than `syncLimit` nearly always. From a stream of their own, so that seeds keep their other faults; and
@@ -199,6 +222,17 @@ fn hanging_disks(options: &RunOptions) -> Vec<(u64, Fault)> {
     }
     let hang = |r: &mut Random| Fault::DiskHangs { target: target(r, options), us: r.between(1_000_000, 15_000_000) };
     (0..r.between(1, 3)).map(|_| (r.between(span / 20, span * 19 / 20), hang(r))).collect()
+}
+
+/// Some of the lists of members that a run has come among its faults; the others come when those are over.
+fn lists(options: &RunOptions) -> Vec<(u64, Fault)> {
+    let r = &mut Random::new(options.seed, "lists");
+    if options.changes() == Members::Same {
+        return Vec::new();
+    }
+    let span = options.duration_ms * 1000;
+    let list = |r: &mut Random| Fault::NextList { pause_us: r.between(300_000, 3_000_000), seed: r.draw() };
+    (0..r.below(4)).map(|_| (r.between(span / 20, span * 19 / 20), list(r))).collect()
 }
 
 fn target(r: &mut Random, options: &RunOptions) -> Target {
@@ -265,7 +299,12 @@ fn allowed(fault: &Fault, options: &RunOptions) -> bool {
         ResetConnections { .. } => options.network_faults,
         ClockJump { .. } | ClockRate { .. } => options.clock_faults,
         DiskSlow { .. } | DiskHangs { .. } | DiskFails { .. } | DiskFull { .. } => options.disk_faults,
-        ClientMoves { .. } | ClientVanishes { .. } | Stranger { .. } | LeaderLeavesHalf => true,
+        ClientMoves { .. }
+        | ClientVanishes { .. }
+        | Stranger { .. }
+        | LeaderLeavesHalf
+        | NextList { .. }
+        | Burst(_) => true,
     }
 }
 
@@ -348,6 +387,8 @@ impl World {
             }
             Fault::Stranger { target, epoch, member } => self.stranger_comes(target, epoch, member),
             Fault::LeaderLeavesHalf => self.leader_leaves_half(),
+            Fault::NextList { pause_us, seed } => self.next_list(pause_us, seed),
+            Fault::Burst(burst) => self.burst_gathers(burst),
             Fault::Swizzle { target, seed } => self.swizzle(self.find(target), seed),
             fault => self.inject_into_machine(fault),
         }
@@ -448,10 +489,14 @@ impl World {
     pub(crate) fn undo(&mut self, undo: Undo) {
         self.trace.note(self.now, Who::World, "undo", &[], || format!("{undo:?}"));
         match undo {
-            Undo::Network => self.net.heal(self.now),
+            Undo::Network => {
+                self.net.heal(self.now);
+                self.cut_alone();
+            }
             Undo::Cut(..) | Undo::Stop(_) if self.healed => {}
             Undo::Cut(a, b, cut) => {
                 self.net.set_cut(a, b, cut);
+                self.cut_alone();
                 self.net.wake_stalled(self.now);
             }
             Undo::Stop(h) => self.stop(Target::Server(h), Crash::Killed, 200_000),
@@ -461,7 +506,14 @@ impl World {
             }
             Undo::Address(_) => {}
             Undo::ClockRate(h) => self.hosts[h].clock.set_rate(self.now, 1_000_000),
-            Undo::DiskSlow(h) => self.hosts[h].disk_slowness = 1,
+            Undo::DiskSlow(h) => {
+                let host = &mut self.hosts[h];
+                // What it is doing goes on at its usual pace: as slow as it began, it might take a minute.
+                let was_slow = std::mem::replace(&mut host.disk_slowness, 1) > 1;
+                if was_slow && host.running.as_ref().is_some_and(|running| running.job.is_some()) {
+                    self.server_after(self.options.disk_sync_us, h, ServerEvent::DiskDone);
+                }
+            }
             Undo::DiskHangs(h) => {
                 let host = &mut self.hosts[h];
                 host.disk_hangs = false;
@@ -487,6 +539,7 @@ impl World {
         // A learner that waits in its grave for a leader; a disk that has died stays dead.
         let dead = if self.widow.take().is_none() && self.died { self.hosts.iter().position(|h| h.dead) } else { None };
         (0..self.hosts.len()).filter(|h| Some(*h) != dead).for_each(|h| self.raise(h));
+        self.alone = None;
         self.net.heal(self.now);
         for h in 0..self.hosts.len() {
             self.undo(Undo::ClockRate(h));

@@ -4,6 +4,7 @@
 //! Drawn from a stream of their own, behind the other faults of a run, so that those stay what they are.
 
 use super::{Fault, Target, Undo};
+use crate::members::Members;
 use crate::museum::Bug;
 use crate::network::Kind;
 use crate::random::Random;
@@ -19,6 +20,11 @@ use oxkeeper_zab::{Input as ZabInput, LinkId};
 const STRANGER_US: u64 = 100_000;
 /// A planted bug: microseconds until the stranger comes again, for ever.
 const STRANGER_AGAIN_US: u64 = 300_000;
+
+/// Microseconds that the installation goes on behind the end of the leader's disk: its link is closed long before.
+pub(crate) const INSTALL_US: u64 = 1_500_000;
+/// A window that a learner is soon behind, so that it needs a snapshot.
+const WINDOW_MAX: usize = 20;
 
 /// How far a leader has come that is going to leave a learner with half of its history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +52,9 @@ pub(super) fn plan(options: &RunOptions) -> Vec<(u64, Fault)> {
             faults.push((r.between(span / 20, span * 19 / 20), Fault::Stranger { target, epoch, member }));
         }
     }
-    if r.chance(20) && options.voters == 3 && options.crashes && options.network_faults && options.disk_faults {
+    let is_same = options.changes() == Members::Same;
+    let may_leave = options.crashes && options.network_faults && options.disk_faults;
+    if r.chance(50) && options.voters == 3 && may_leave && options.commit_log_count <= WINDOW_MAX && is_same {
         faults.push((r.between(span / 20, span / 3), Fault::LeaderLeavesHalf));
     }
     faults
@@ -112,10 +120,8 @@ impl World {
                     return self.raise(learner);
                 }
                 let other = (0..voters).find(|h| *h != leader && *h != learner).expect("there are three");
-                for h in (0..self.hosts.len()).filter(|h| *h != other) {
-                    self.net.set_cut(h, other, true);
-                    self.net.set_cut(other, h, true);
-                }
+                self.alone = Some(other);
+                self.cut_alone();
                 // What is older than its window was purged.
                 self.hosts[leader].purged = true;
                 // Until the leader knows that it has lost its quorum.
@@ -129,17 +135,26 @@ impl World {
         }
     }
 
-    /// An image is about to be installed: its sender's disk dies now, for good, and the network is whole again.
-    pub(crate) fn widow(&mut self, learner: usize) {
-        let Some((_, leader)) = self.widow.take_if(|(waits, _)| *waits == learner) else { return };
-        if self.healed {
-            return;
+    /// The voter that the leader is to be without stays cut off when another fault ends and makes the network whole.
+    pub(super) fn cut_alone(&mut self) {
+        let Some(alone) = self.alone else { return };
+        for h in (0..self.hosts.len()).filter(|h| *h != alone) {
+            self.net.set_cut(h, alone, true);
+            self.net.set_cut(alone, h, true);
         }
+    }
+
+    /// An image is being installed: its sender's disk dies now, for good, and the network is whole again. True where that happens: the
+    /// installation goes on for [`INSTALL_US`], so that the learner has lost its leader by the end of it.
+    pub(crate) fn widow(&mut self, learner: usize) -> bool {
+        let Some((_, leader)) = self.widow.take_if(|(waits, _)| *waits == learner) else { return false };
+        self.alone = None;
         self.trace.note(self.now, Who::Server(leader), "disk dies", &[], String::new);
         self.crash(leader, Crash::Killed);
         self.hosts[leader].dead = true;
         self.died = true;
         self.net.heal(self.now);
+        true
     }
 
     pub(crate) fn raise(&mut self, h: usize) {

@@ -124,16 +124,8 @@ pub fn draw(
     let version = if r.chance(15) { r.below(6) as i32 } else { -1 };
     match r.below(100) {
         0..=17 => create(r, data),
-        18..=33 => {
-            let path = any(r);
-            let request = call::set_data(&path, Some(&data), version).request;
-            (Asked::Set { path, data }, request)
-        }
-        34..=41 => {
-            let path = any(r);
-            let request = call::delete(&path, version).request;
-            (Asked::Delete { path }, request)
-        }
+        18..=33 => set(r, data, version),
+        34..=41 => delete(r, version),
         42..=43 => {
             let path = child(r);
             let list = if r.chance(50) { acl::open_acl() } else { vec![Acl::new(Perms::ALL, Id::anyone())] };
@@ -141,11 +133,7 @@ pub fn draw(
             (Asked::SetAcl { path, list }, request)
         }
         44..=50 => multi(r, &data),
-        51..=56 => {
-            let path = top(r);
-            let request = call::sync(&path).request;
-            (Asked::Sync { path }, request)
-        }
+        51..=56 => sync(r),
         57..=72 => {
             let path = any(r);
             let request = call::get_data(&path, watch).request;
@@ -222,6 +210,34 @@ fn draw_rare(r: &mut Random, data: Vec<u8>) -> (Asked, Request) {
 fn read_op(data: bool, path: &str) -> MultiOp<'_> {
     let request = PathWatchRequest { path: path.into(), watch: false };
     if data { MultiOp::GetData(request) } else { MultiOp::GetChildren(request) }
+}
+
+/// A write of the frequent kinds.
+pub fn write(r: &mut Random, data: Vec<u8>) -> (Asked, Request) {
+    match r.below(10) {
+        0..=3 => create(r, data),
+        4..=6 => set(r, data, -1),
+        7 | 8 => delete(r, -1),
+        _ => multi(r, &data),
+    }
+}
+
+pub fn sync(r: &mut Random) -> (Asked, Request) {
+    let path = top(r);
+    let request = call::sync(&path).request;
+    (Asked::Sync { path }, request)
+}
+
+fn set(r: &mut Random, data: Vec<u8>, version: i32) -> (Asked, Request) {
+    let path = any(r);
+    let request = call::set_data(&path, Some(&data), version).request;
+    (Asked::Set { path, data }, request)
+}
+
+fn delete(r: &mut Random, version: i32) -> (Asked, Request) {
+    let path = any(r);
+    let request = call::delete(&path, version).request;
+    (Asked::Delete { path }, request)
 }
 
 fn create(r: &mut Random, data: Vec<u8>) -> (Asked, Request) {

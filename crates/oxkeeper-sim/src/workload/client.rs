@@ -8,7 +8,7 @@ use crate::random::Random;
 use crate::swarm::RunOptions;
 use crate::transcript::Who;
 use crate::world::{ClientEvent, Event, World};
-use oxkeeper_client::core::call::Reply;
+use oxkeeper_client::core::call::{Reply, Request};
 use oxkeeper_client::core::session::{Event as SessionEvent, Outcome, Session, SessionOptions, SessionState, Ticket};
 use oxkeeper_proto::jute::Reader;
 use oxkeeper_types::{Millis, SessionId, Zxid};
@@ -88,6 +88,10 @@ impl Client {
         self.pending.clear();
         (self.seen, self.synced) = (Zxid::ZERO, Zxid::ZERO);
     }
+    /// Where it goes when its connection is over.
+    pub(super) fn next_is(&mut self, server: usize, servers: usize) {
+        self.next_server = (server + servers - 1) % servers;
+    }
     pub fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }
@@ -160,31 +164,38 @@ impl World {
     }
 
     fn ask_more(&mut self, c: usize) {
-        let now = self.millis();
         let client = &mut self.clients[c];
         let room = self.options.pipeline.saturating_sub(client.pending.len());
         let wanted = 1 + client.random.index(self.options.pipeline);
         for _ in 0..room.min(wanted) {
-            client.next_ticket += 1;
-            let number = client.next_ticket;
+            let client = &mut self.clients[c];
+            let number = client.next_ticket + 1;
             let (early, watches) = (self.options.early, client.watches.len());
             let (asked, request) = ask::draw(&mut client.random, (c, number), watches, &mut client.made, early);
-            if asked == Asked::Close {
-                client.abandoned.push(client.session.id());
-                self.check.session_may_end(client.session.id());
-            }
-            let (acked_before, synced_before) = (self.check.acked_max, client.synced);
-            let pending = Pending { asked, acked_before, synced_before, asked_at: self.now };
-            self.trace
-                .note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
-            client.pending.insert(number, pending);
-            if client.session.submit(Ticket(number), request, now).is_err() {
-                client.pending.remove(&number);
-            }
+            self.ask(c, asked, request);
         }
     }
 
-    fn flush_client(&mut self, c: usize) {
+    /// Puts a request behind those that are under way.
+    pub(super) fn ask(&mut self, c: usize, asked: Asked, request: Request) {
+        let now = self.millis();
+        let client = &mut self.clients[c];
+        client.next_ticket += 1;
+        let number = client.next_ticket;
+        if asked == Asked::Close {
+            client.abandoned.push(client.session.id());
+            self.check.session_may_end(client.session.id());
+        }
+        let (acked_before, synced_before) = (self.check.acked_max, client.synced);
+        let pending = Pending { asked, acked_before, synced_before, asked_at: self.now };
+        self.trace.note(self.now, Who::Client(c), "ask", &[number as i64], || format!("{number} {:?}", pending.asked));
+        client.pending.insert(number, pending);
+        if client.session.submit(Ticket(number), request, now).is_err() {
+            client.pending.remove(&number);
+        }
+    }
+
+    pub(super) fn flush_client(&mut self, c: usize) {
         let client = &mut self.clients[c];
         if let (Some((key, _)), true) = (client.conn, client.session.has_output()) {
             let bytes = client.session.take_output();

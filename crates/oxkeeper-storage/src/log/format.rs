@@ -1,4 +1,4 @@
-//! Byte layout of a log file: header, records, padding (DK012-DK017).
+//! Byte layout of a log file: header, records, padding (DK012-DK017, in this order).
 //!
 //! ```text
 //! file    int "ZKLG"  int 2  long dbid=0

@@ -1,7 +1,7 @@
 //! The transaction log: files of records in the reference's format, one after another by zxid.
 //!
 //! Owns the bytes of log files. Must not know what a transaction does to the tree: of a record's body it reads the zxid
-//! only (DK011-DK032).
+//! only (DK011-DK032: names, header, records, padding, reading, cutting).
 
 mod again;
 mod block_buffer;

@@ -48,7 +48,7 @@ pub enum Next {
 pub enum Stop {
     /// A length of 0, or the end of the file: the end of the log (DK015).
     Clean { offset: u64 },
-    /// A record that was not written to its end (DK025, DK026).
+    /// A record that was not written to its end (DK025, it is cut off; DK026, unless good ones follow).
     Torn { offset: u64, expected: String, got: String },
     /// A record that is all there but wrong (DK024).
     Bad { offset: u64, expected: String, got: String },

@@ -23,6 +23,8 @@ pub struct LoadedSnapshot {
     pub trailers: Trailers,
     /// Nodes whose ACL list is missing from the file (BG044).
     pub acls_missing: usize,
+    /// The node with the longest data, and its bytes.
+    pub longest: (String, usize),
 }
 
 /// Where the body of a snapshot goes.
@@ -48,7 +50,7 @@ pub fn load(disk: &dyn Disk, file: &SnapshotFile, options: TreeOptions) -> Stora
     let mut loaded =
         loader.finish().map_err(|e| damaged(file, HEADER_BYTES as u64 + e.at, "a tree", &e.to_string()))?;
     loaded.tree.set_last_processed(file.zxid);
-    Ok(LoadedSnapshot { tree: loaded.tree, trailers, acls_missing: loaded.acls_missing })
+    Ok(LoadedSnapshot { tree: loaded.tree, trailers, acls_missing: loaded.acls_missing, longest: loaded.longest })
 }
 
 /// Reads a whole snapshot and checks every seal, without building a tree.

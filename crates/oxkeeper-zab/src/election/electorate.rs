@@ -1,7 +1,7 @@
 //! Who takes part: the active configuration, the last seen one, and what follows from them.
 //!
-//! Owns the configurations as elections see them, and what becomes of one that comes with a notification (EL051 to EL053).
-//! Must not know votes.
+//! Owns the configurations as elections see them, and what becomes of one that comes with a notification (EL051 to EL053: votes of
+//! strangers, another list, the same members). Must not know votes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Finding a leader that is there already: from what followers and the leader itself say, in whatever round.
 //!
-//! Owns reference `receivedFollowingNotification` (EL048, EL049, EL050). Must not know the votes of servers that are looking,
-//! beyond that they count beside those of the same round.
+//! Owns reference `receivedFollowingNotification` (EL048 in our round, EL049 in another, EL050 its leader must say so itself). Must
+//! not know the votes of servers that are looking, beyond that they count beside those of the same round.
 
 use oxkeeper_proto::election::Notification;
 use oxkeeper_types::ServerId;

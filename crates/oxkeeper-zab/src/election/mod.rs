@@ -136,7 +136,8 @@ impl Election {
         self.phase = Phase::Idle;
     }
 
-    /// From another member. While looking: the algorithm; otherwise the answers that others need (EL046, EL047).
+    /// From another member. While looking: the algorithm; otherwise the answers that others need (EL046 of who has a leader, EL047
+    /// to who does not vote).
     pub fn on_notification(
         &mut self,
         now: Millis,
@@ -304,14 +305,15 @@ impl Election {
         let Phase::Looking(looking) = &mut self.phase else { unreachable!("only called while looking") };
         looking.proposal = vote;
         looking.patience.stop();
-        // EL036, EL035: who does not trust its database does not count its own vote, nor does who has none.
+        // EL036, EL035, a last zxid of -1 and an observer: who does not trust its database does not count its own vote, nor does who
+        // has none.
         if looking.initial.zxid != Zxid::NONE && self.electorate.is_voter(self.electorate.me()) {
             looking.in_round.cast(self.electorate.me(), Ballot::looking(vote, self.round));
         }
         self.tell_all(out);
     }
 
-    /// A vote of a server that is looking, too (EL036 to EL040).
+    /// A vote of a server that is looking, too (EL036 to EL040: by round, whether it is valid, and whether it is better than ours).
     fn on_vote(&mut self, now: Millis, from: ServerId, n: &Notification, out: &mut Vec<Output>) -> Option<Elected> {
         let Phase::Looking(looking) = &mut self.phase else { unreachable!("only called while looking") };
         if n.zxid == Zxid::NONE {

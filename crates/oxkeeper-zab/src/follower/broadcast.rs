@@ -12,7 +12,7 @@ use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
-use crate::output::Output;
+use crate::output::{Notice, Output};
 
 #[derive(Clone, Debug)]
 pub(super) struct Broadcast {
@@ -49,7 +49,9 @@ impl Broadcast {
 
     pub fn on_packet(&mut self, core: &mut Core, packet: Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         match packet {
-            Packet::Proposal { zxid, txn } if repeats_zxid(zxid, &txn, core.history.last_logged()) => {}
+            Packet::Proposal { zxid, txn } if repeats_zxid(zxid, &txn, core.history.last_logged()) => {
+                out.push(Output::Tell(Notice::PassedOver { zxid }));
+            }
             Packet::Proposal { zxid, txn } => {
                 check_follows(zxid, core.history.last_logged(), self.epoch)?;
                 core.append_proposed(zxid, txn, out);

@@ -48,7 +48,8 @@ impl Discovery {
         self.answer.as_ref().map(|answer| answer.epoch)
     }
 
-    /// QP035. Two answers to one epoch would let it be agreed upon twice, so the second one is marked as none.
+    /// QP035, the promise of LEADERINFO's epoch. Two answers to one epoch would let it be agreed upon twice, so the second one is
+    /// marked as none.
     pub fn on_packet(&mut self, core: &mut Core, packet: &Packet, out: &mut Vec<Output>) -> Result<(), Misbehaved> {
         let &Packet::LeaderInfo { epoch, protocol_version } = packet else {
             return Err(unexpected("LEADERINFO", packet));

@@ -3,7 +3,7 @@
 //! Owns the link, the clock that says when the leader has been silent for too long, and the passage from phase to phase; each
 //! phase is a struct that holds what is valid in it. Observers go through the same discovery and synchronisation, then
 //! [`crate::observer`] takes the place of [`broadcast`]. Must not know how the leader was chosen, nor what comes after the
-//! role: whatever goes wrong ends it (QP045).
+//! role: whatever goes wrong ends it (QP045, back to LOOKING).
 
 mod broadcast;
 mod discovery;

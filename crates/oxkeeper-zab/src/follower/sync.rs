@@ -14,7 +14,7 @@ use super::{check_follows, repeats_zxid};
 use crate::core::{Core, send};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
-use crate::output::Output;
+use crate::output::{Notice, Output};
 
 #[derive(Clone, Debug)]
 pub(super) struct Sync {
@@ -134,7 +134,11 @@ impl Sync {
                     let (link, epoch) = (self.link, self.epoch);
                     return Ok(Some(Synced { link, epoch, ready: core.history.last_logged(), backlog }));
                 }
-                packet => receiving.backlog.on_packet(packet, self.epoch, self.observer)?,
+                packet => {
+                    if let Some(zxid) = receiving.backlog.on_packet(packet, self.epoch, self.observer)? {
+                        out.push(Output::Tell(Notice::PassedOver { zxid }));
+                    }
+                }
             },
         }
         Ok(None)
@@ -240,30 +244,32 @@ impl Receiving {
 }
 
 impl Backlog {
-    fn on_packet(&mut self, packet: Packet, epoch: Epoch, observer: bool) -> Result<(), Misbehaved> {
+    /// Answers with the zxid of a refused write that was passed over.
+    fn on_packet(&mut self, packet: Packet, epoch: Epoch, observer: bool) -> Result<Option<Zxid>, Misbehaved> {
         match packet {
             Packet::Proposal { zxid, txn } => self.on_proposal(zxid, txn, epoch),
-            Packet::Commit { zxid } | Packet::CommitAndActivate { zxid, .. } => self.on_commit(zxid),
+            Packet::Commit { zxid } | Packet::CommitAndActivate { zxid, .. } => self.on_commit(zxid).map(|()| None),
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } if observer => {
-                self.on_proposal(zxid, txn, epoch)?;
-                self.on_commit(zxid)
+                let passed_over = self.on_proposal(zxid, txn, epoch)?;
+                self.on_commit(zxid)?;
+                Ok(passed_over)
             }
             other => Err(unexpected("a proposal, a COMMIT, NEWLEADER or UPTODATE, in their order", &other)),
         }
     }
 
-    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes, epoch: Epoch) -> Result<(), Misbehaved> {
+    fn on_proposal(&mut self, zxid: Zxid, txn: TxnBytes, epoch: Epoch) -> Result<Option<Zxid>, Misbehaved> {
         if zxid <= self.in_snapshot {
-            return Ok(());
+            return Ok(None);
         }
         if repeats_zxid(zxid, &txn, self.last) {
             self.repeated = zxid;
-            return Ok(());
+            return Ok(Some(zxid));
         }
         check_follows(zxid, self.last, epoch)?;
         self.last = zxid;
         self.proposals.push_back((zxid, txn));
-        Ok(())
+        Ok(None)
     }
 
     fn on_commit(&mut self, zxid: Zxid) -> Result<(), Misbehaved> {

@@ -27,7 +27,7 @@ pub(super) struct Broadcast {
 
 /// The zxid of the next proposal; `None` when the counter of the epoch is used up (QP082).
 pub(super) fn next_zxid(core: &Core, epoch: Epoch) -> Option<Zxid> {
-    let last = core.history.last_logged().max(Zxid::new(epoch, 0));
+    let last = core.history.last_logged().max(Zxid::new(epoch, core.options.counter_initial));
     last.next().filter(|next| next.counter() <= core.options.counter_max)
 }
 
@@ -123,7 +123,7 @@ impl Leader {
         }
     }
 
-    /// COMMIT and INFORM in the order of zxids on each link (QP083, QP085).
+    /// COMMIT and INFORM in the order of zxids on each link (QP083, commits are in order; QP085, who gets which).
     fn commit(&mut self, core: &mut Core, through: Zxid, out: &mut Vec<Output>) -> Verdict {
         let Phase::Broadcast(broadcast) = &mut self.phase else { unreachable!("only in broadcast") };
         let (confirmed, next) = broadcast.confirm.committed(through);

@@ -1,7 +1,7 @@
 //! Phase 1 on a leader: a quorum agrees to an epoch that none of it has promised before (paper: CEPOCH, NEWEPOCH, ACK-E).
 //!
 //! Owns both counts of it: promises asked for, promises given. Must not know histories beyond the last zxid: election has
-//! chosen the longest one, and here it is only checked (paper, section 4.2 (fast leader election); QP037).
+//! chosen the longest one, and here it is only checked (paper, section 4.2 (fast leader election); QP037, a voter that is ahead).
 
 use oxkeeper_types::{Epoch, Millis, Zxid};
 
@@ -55,7 +55,7 @@ impl Discovery {
         }
     }
 
-    /// With a quorum: the epoch, and our own promise (QP033).
+    /// With a quorum: the epoch, and our own promise (QP033, one above every promise of a quorum).
     pub fn agree(&mut self, core: &mut Core, now: Millis, out: &mut Vec<Output>) {
         if let Step::Gather { next, heard } = &self.step
             && heard.has_quorum()
@@ -68,7 +68,7 @@ impl Discovery {
         }
     }
 
-    /// The epoch that learners may be asked to promise: ours is on disk (QP048).
+    /// The epoch that learners may be asked to promise: ours is on disk (QP048, nothing is sent before).
     pub fn promised(&self, core: &Core) -> Option<Epoch> {
         self.epoch().filter(|epoch| core.epochs.has_accepted(*epoch))
     }

@@ -40,7 +40,7 @@ impl Leader {
         self.phase_ends(core).map_or(self.next_check, |end| end.min(self.next_check))
     }
 
-    /// Each wait for a quorum is bounded by `initLimit` (QP033, QP037, QP041).
+    /// Each wait for a quorum is bounded by `initLimit` (QP033 of promises, QP037 of ACKEPOCH, QP041 of ACKs of NEWLEADER).
     fn phase_ends(&self, core: &Core) -> Option<Millis> {
         match &self.phase {
             Phase::Discovery(discovery) => Some(discovery.since + core.init_time()),

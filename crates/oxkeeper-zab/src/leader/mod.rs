@@ -37,7 +37,7 @@ pub(crate) struct Leader {
     /// Connected, and not introduced yet; since when.
     guests: BTreeMap<LinkId, Millis>,
     learners: BTreeMap<LinkId, Learner>,
-    /// For learners that do not say who they are (QP027): counts down.
+    /// For learners that do not say who they are (QP027, a FOLLOWERINFO without data): counts down.
     anonymous: i64,
     /// When learners are looked after next: twice a tick.
     next_check: Millis,
@@ -166,7 +166,7 @@ impl Leader {
         }
     }
 
-    /// FOLLOWERINFO or OBSERVERINFO (QP026 to QP029).
+    /// FOLLOWERINFO or OBSERVERINFO (QP026 to QP029, what it holds: id, version of the protocol, version of the configuration).
     fn on_introduction(
         &mut self,
         core: &mut Core,
@@ -271,8 +271,9 @@ impl Leader {
         }
     }
 
-    /// QP037. A second answer to the same epoch (-1) does not count, nor does one of a server that knows of no history: it may
-    /// have lost one. Which history a voter has, and whether ours can be built upon it, are two facts.
+    /// QP037, a quorum of ACKEPOCH from voters that are not ahead of us. A second answer to the same epoch (-1) does not count, nor
+    /// does one of a server that knows of no history: it may have lost one. Which history a voter has, and whether ours can be built
+    /// upon it, are two facts.
     fn on_ack_epoch(
         &mut self,
         core: &mut Core,
@@ -303,7 +304,8 @@ impl Leader {
         Ok(Verdict::Stay)
     }
 
-    /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009).
+    /// Acknowledgement of NEWLEADER, or of a proposal before it by a server of release 3.8.0 (BG009, an ACK of a proposal that comes
+    /// before that of NEWLEADER).
     fn on_sync_ack(
         &mut self,
         core: &mut Core,

@@ -1,8 +1,8 @@
 //! Phase 2 on a leader: every learner gets our history, then NEWLEADER; a quorum of ACKs establishes the epoch (paper:
 //! NEWLEADER, ACK-LD, COMMIT-LD).
 //!
-//! Owns the carrying out of a [`SyncPlan`], whenever a learner comes, and the places for observers (QP080). Must not know how
-//! the choice is made, nor how a tree is frozen or a log is read.
+//! Owns the carrying out of a [`SyncPlan`], whenever a learner comes, and the places for observers (QP080, so many at a time). Must
+//! not know how the choice is made, nor how a tree is frozen or a log is read.
 
 use oxkeeper_proto::quorum::Packet;
 use oxkeeper_types::persist::TxnBytes;
@@ -26,7 +26,7 @@ pub(super) struct Establishing {
 
 impl Establishing {
     /// Whether the epoch is established. This server counts, and must be among the quorum, once currentEpoch is on its disk
-    /// (QP049).
+    /// (QP049, the leader counts itself).
     pub fn is_done(&self, core: &Core) -> bool {
         self.acked.contains(core.me()) && self.acked.has_quorum()
     }
@@ -130,7 +130,8 @@ impl Leader {
         }
     }
 
-    /// Everything behind `behind`, then NEWLEADER, then live traffic (QP074). In one step, so nothing falls between.
+    /// Everything behind `behind`, then NEWLEADER, then live traffic (QP074, queued behind the history). In one step, so nothing
+    /// falls between.
     fn forward_from(
         &mut self,
         core: &Core,
@@ -175,7 +176,7 @@ impl Leader {
     }
 }
 
-/// In synchronisation observers get pairs, too (QP073).
+/// In synchronisation observers get pairs, too (QP073, PROPOSAL and COMMIT for each that is committed).
 fn send_committed(link: LinkId, zxid: Zxid, txn: &TxnBytes, out: &mut Vec<Output>) {
     send(link, Packet::Proposal { zxid, txn: txn.clone() }, out);
     send(link, Packet::Commit { zxid }, out);

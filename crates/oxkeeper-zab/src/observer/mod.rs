@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::follower::{SyncedHistory, check_follows, repeats_zxid};
 use crate::input::LinkId;
 use crate::misbehaved::{Misbehaved, unexpected};
-use crate::output::Output;
+use crate::output::{Notice, Output};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Inform {
@@ -46,6 +46,7 @@ impl Inform {
             Packet::Inform { zxid, txn } | Packet::InformAndActivate { zxid, txn, .. } => {
                 let last = core.history.last_logged();
                 if repeats_zxid(zxid, &txn, last) {
+                    out.push(Output::Tell(Notice::PassedOver { zxid }));
                     return Ok(());
                 }
                 check_follows(zxid, last, self.epoch)?;

@@ -1,4 +1,4 @@
-//! The decisions of QP060 to QP072, one row each.
+//! The decisions between DIFF, TRUNC and SNAP (QP060 to QP072), one row each.
 
 use super::*;
 use bytes::Bytes;
@@ -45,7 +45,7 @@ fn each_row_of_the_reference_s_table() {
 
 #[test]
 fn a_hole_that_was_inherited_is_cut_at() {
-    // Logs of releases before 3.9.4 may have holes; QP070.
+    // Logs of releases before 3.9.4 may have holes; QP070, a learner that stands in one.
     let mut history = History::found(z(1, 4), z(1, 4), Vec::new(), 500);
     history.append(z(2, 1), Bytes::new());
     history.offer(z(2, 1));

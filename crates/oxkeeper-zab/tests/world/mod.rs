@@ -481,7 +481,7 @@ impl World {
                     answers.push((Input::HistoryRead { link, after, txns }, None));
                 }
                 Output::Role(change) => self.on_role(at, change),
-                Output::Disk { .. } => {}
+                Output::Tell(_) => {}
                 Output::LeadershipConfirmed { number } => self.nodes[at].confirmed(number),
             }
         }

@@ -164,6 +164,8 @@ fn kinds_of_create_by_operation_and_flag() {
     assert_eq!(owner(&s, "/ttl"), oxkeeper_types::Owner::Ttl { ttl_ms: TTL_MS_MAX });
     assert_eq!(path_of(&numbered), "/ttl-0000000004");
     assert_eq!(owner(&s, "/e"), oxkeeper_types::Owner::Session(ALICE));
+    let shown = ["/c", "/plain", "/ttl", "/e"].map(|path| s.stat(path).ephemeral_owner);
+    assert_eq!(shown, [0, 0, 0, ALICE.0], "clients see the session of ephemerals only");
 }
 
 #[test]
