@@ -354,6 +354,10 @@ async fn a_server_that_talks_nonsense_or_nothing_is_left_for_another() {
     client.create("/a", "", CreateMode::Persistent).await.unwrap();
     // One deadline of one request: the server stands still.
     signal(&server.child, 19);
+    eventually("the server stands still", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    });
     let error = client.get("/a").timeout(Duration::from_millis(50)).await.unwrap_err();
     signal(&server.child, 18);
     assert!(matches!(error, ClientError::Timeout { sent: true, .. }), "{error}");
