@@ -41,6 +41,18 @@ pub enum ClientError {
     Path { path: String, error: PathError },
     #[error("the answer to {} {path} can not be decoded: {error}; is {host} a ZooKeeper server?", .op.name())]
     Malformed { op: OpCode, path: String, host: String, error: DecodeError },
+    /// Refused before it was sent: the server would have ended the connection for it.
+    #[error(
+        "{} {path} has {bytes} bytes, more than the {max} that the server takes (its jute.maxbuffer); store less in one node, \
+         or raise the limit of servers and clients alike", .op.name()
+    )]
+    TooLarge { op: OpCode, path: String, bytes: usize, max: usize },
+    /// One operation of a transaction was refused, so none of it was done. `at` counts from 0.
+    #[error(
+        "KeeperErrorCode = {} for {} {path}, operation {at} of a transaction (code {code}): nothing of it was done",
+        text(*.code), .op.name()
+    )]
+    Refused { at: usize, code: i32, op: OpCode, path: String },
     #[error("{waiting} requests are waiting already, the most a client keeps; wait for answers before sending more")]
     TooManyRequests { waiting: usize },
 }
@@ -49,11 +61,25 @@ impl ClientError {
     /// The server's error code, if this is one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            ClientError::Server { code, .. } => ErrorCode::from_number(*code),
+            ClientError::Server { code, .. } | ClientError::Refused { code, .. } => ErrorCode::from_number(*code),
             ClientError::SessionExpired { .. } => Some(ErrorCode::SessionExpired),
             ClientError::AuthFailed { .. } => Some(ErrorCode::AuthFailed),
             ClientError::ConnectionLost { .. } => Some(ErrorCode::ConnectionLoss),
             _ => None,
+        }
+    }
+
+    /// Whether a write that ended with this may have been carried out all the same: read the node before trying again.
+    /// Where this is false, nothing was changed.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            ClientError::ConnectionLost { .. } | ClientError::Malformed { .. } => true,
+            ClientError::Timeout { sent, .. } => *sent,
+            // Writes that were on their way when the session ended, or the client was closed, are among these.
+            ClientError::SessionExpired { .. } | ClientError::Closed | ClientError::AuthFailed { .. } => true,
+            // The server lost track of its own write.
+            ClientError::Server { code, .. } => *code == ErrorCode::OperationTimeout.number(),
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The whole tree as a client sees it, and where two such trees differ. Must not know who wrote it.
 
-use oxkeeper_client::{Acl, Client, ClientError, ErrorCode, Options, SessionId, Stat};
+use oxkeeper_client::blocking::{Client, Options};
+use oxkeeper_client::{Acl, ClientError, ErrorCode, SessionId, Stat};
 use oxkeeper_proto::client::Password;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -4,7 +4,8 @@
 use crate::ledger::{Change, Done, Ledger};
 use crate::rng::Rng;
 use crate::universe::{DIGEST_U1, DIGEST_U2};
-use oxkeeper_client::{Acl, Client, ClientError, CreateMode, Id, MultiOp, MultiResult, OpCode, Options, Pending};
+use oxkeeper_client::blocking::{Client, Options, Pending};
+use oxkeeper_client::{Acl, ClientError, CreateMode, Id, MultiOp, MultiResult, OpCode};
 use oxkeeper_client::{Perms, SessionId, Stat, Zxid, call};
 use oxkeeper_proto::client::{CreateRequest, DeleteRequest, Password, SetDataRequest};
 use oxkeeper_types::acl::open_acl;

@@ -2,9 +2,10 @@
 //! by hand: `cargo test -p oxkeeper-compat --test live`. The server is the reference unless OXKEEPER_CANDIDATE holds a command
 //! with `{conf}` for its zoo.cfg.
 
+use oxkeeper_client::blocking::{Client, Options};
 use oxkeeper_client::{
-    Acl, Client, ClientError, CreateMode, ErrorCode, Event, EventType, Id, MultiOp, MultiResult, OpCode, Options,
-    Perms, SessionState, WatchEvent, call,
+    Acl, ClientError, CreateMode, ErrorCode, Event, EventType, Id, MultiOp, MultiResult, OpCode, Perms, SessionState,
+    WatchEvent, call,
 };
 use oxkeeper_compat::servers::{Server, ServerConfig, ServerKind};
 use oxkeeper_proto::client::{CheckVersionRequest, CreateRequest, DeleteRequest, PathWatchRequest, SetWatches2Request};

@@ -2,7 +2,8 @@
 
 mod processes;
 
-use oxkeeper_client::{Client, ClientError, CreateMode, Event, Options, SessionState};
+use oxkeeper_client::blocking::{Client, Options};
+use oxkeeper_client::{ClientError, CreateMode, Event, SessionState};
 use oxkeeper_types::SessionId;
 use processes::*;
 use std::io::{Read, Write};

@@ -80,7 +80,7 @@ fn bad_peers_disturb_nobody() {
     let client = trio.client(followers[0]);
     client.create("/good", b"", CreateMode::Persistent).unwrap();
     let before: Vec<u64> = (1..=3).map(|id| trio.status(id, "VmRSS:")).collect();
-    let zxid = |client: &oxkeeper_client::Client| client.set("/good", b"", -1).unwrap().mzxid.0;
+    let zxid = |client: &oxkeeper_client::blocking::Client| client.set("/good", b"", -1).unwrap().mzxid.0;
     let epoch = zxid(&client) >> 32;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

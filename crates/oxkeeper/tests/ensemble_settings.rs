@@ -2,7 +2,8 @@
 
 mod processes;
 
-use oxkeeper_client::{Acl, Client, ClientError, CreateMode, ErrorCode, Id, Options, Perms};
+use oxkeeper_client::blocking::{Client, Options};
+use oxkeeper_client::{Acl, ClientError, CreateMode, ErrorCode, Id, Perms};
 use processes::*;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 
 mod processes;
 
-use oxkeeper_client::{Client, CreateMode, Options};
+use oxkeeper_client::CreateMode;
+use oxkeeper_client::blocking::{Client, Options};
 use processes::*;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

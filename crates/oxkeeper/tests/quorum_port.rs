@@ -4,7 +4,8 @@ mod processes;
 mod scripted;
 
 use bytes::Bytes;
-use oxkeeper_client::{Client, CreateMode};
+use oxkeeper_client::CreateMode;
+use oxkeeper_client::blocking::Client;
 use oxkeeper_proto::quorum::{LearnerInfo, Packet};
 use oxkeeper_types::{Epoch, ServerId, Zxid};
 use processes::*;

@@ -62,6 +62,10 @@ impl<T> Call<T> {
         }
         self
     }
+    /// The same request, its answer read in another way.
+    pub(crate) fn decoded<U>(self, decode: Decode<U>) -> Call<U> {
+        Call { request: self.request, decode, absent: None }
+    }
     pub(crate) fn reader(&self) -> ReplyReader<T> {
         ReplyReader { decode: self.decode, absent: self.absent, op: self.request.op, path: self.request.path.clone() }
     }
@@ -115,6 +119,10 @@ fn text_and_stat(r: &mut Reader) -> Result<(String, Stat), DecodeError> {
 fn data_and_stat(r: &mut Reader) -> Result<(Option<Vec<u8>>, Stat), DecodeError> {
     Ok((r.buffer()?.map(<[u8]>::to_vec), read_stat(r)?))
 }
+pub(crate) fn data(r: &mut Reader) -> Result<(Vec<u8>, Stat), DecodeError> {
+    let (data, stat) = data_and_stat(r)?;
+    Ok((data.unwrap_or_default(), stat))
+}
 fn create_body<'a>(path: &'a str, data: Option<&'a [u8]>, acl: &[Acl], mode: CreateMode) -> CreateRequest<'a> {
     CreateRequest { path: path.into(), data, acl: Some(acl.to_vec()), flags: mode.flag() }
 }
@@ -125,8 +133,11 @@ pub fn create(path: &str, data: Option<&[u8]>, acl: &[Acl], mode: CreateMode) ->
 }
 /// `create2` (15), or `createContainer` (19) for the container mode: path and stat.
 pub fn create2(path: &str, data: Option<&[u8]>, acl: &[Acl], mode: CreateMode) -> Call<(String, Stat)> {
-    let op = if mode == CreateMode::Container { OpCode::CreateContainer } else { OpCode::Create2 };
-    Call::new(op, path, |w| create_body(path, data, acl, mode).write(w), text_and_stat)
+    Call::new(create_op(mode), path, |w| create_body(path, data, acl, mode).write(w), text_and_stat)
+}
+/// The operation that creates a node of this mode and answers with its stat; those with a TTL have [`create_ttl`].
+pub(crate) fn create_op(mode: CreateMode) -> OpCode {
+    if mode == CreateMode::Container { OpCode::CreateContainer } else { OpCode::Create2 }
 }
 /// `createTTL` (21): `mode` is one of the two with a TTL.
 pub fn create_ttl(path: &str, data: Option<&[u8]>, acl: &[Acl], mode: CreateMode, ttl_ms: i64) -> Call<(String, Stat)> {
@@ -149,6 +160,10 @@ pub fn get_data(path: &str, watch: bool) -> Call<(Option<Vec<u8>>, Stat)> {
     let body = PathWatchRequest { path: path.into(), watch };
     Call::new(OpCode::GetData, path, |w| body.write(w), data_and_stat)
         .watching(watch, WatchEffect::Add(WatchKind::Data))
+}
+/// As [`get_data`], a null read as no bytes.
+pub fn get(path: &str, watch: bool) -> Call<(Vec<u8>, Stat)> {
+    get_data(path, watch).decoded(data)
 }
 pub fn set_data(path: &str, data: Option<&[u8]>, version: i32) -> Call<Stat> {
     Call::new(OpCode::SetData, path, |w| SetDataRequest { path: path.into(), data, version }.write(w), read_stat)

@@ -2,6 +2,7 @@
 
 use crate::ClientError;
 use oxkeeper_types::path;
+use std::str::FromStr;
 
 /// The port of a server that is named without one.
 pub const DEFAULT_PORT: u16 = 2181;
@@ -33,6 +34,14 @@ impl ConnectString {
             return Err(wrong("names no server".to_string()));
         }
         Ok(ConnectString { hosts, chroot: chroot.to_string() })
+    }
+}
+
+impl FromStr for ConnectString {
+    type Err = ClientError;
+
+    fn from_str(text: &str) -> Result<ConnectString, ClientError> {
+        ConnectString::parse(text)
     }
 }
 
@@ -98,6 +107,12 @@ impl Hosts {
 
     /// The last server handed out works.
     pub fn connected(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Tries this one next.
+    pub fn prefer(&mut self, server: &(String, u16)) {
+        self.next = self.order.iter().position(|other| other == server).unwrap_or(self.next);
         self.failed = 0;
     }
 

@@ -13,6 +13,10 @@ use std::collections::VecDeque;
 
 /// Requests that may wait for an answer or for a connection; more are refused.
 pub const REQUESTS_WAITING_MAX: usize = 1 << 20;
+/// Bytes: what a server takes unless `jute.maxbuffer` says otherwise.
+pub const REQUEST_BYTES_MAX: usize = 0xfffff;
+/// Bytes of a request's header.
+const HEADER_BYTES: usize = 8;
 /// Bytes: the longest frame taken from a server.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
@@ -28,6 +32,16 @@ pub struct SessionOptions {
     pub read_only: bool,
     /// A session to take up again, from [`Session::id`] and [`Session::password`] of an earlier client.
     pub resume: Option<(SessionId, Password)>,
+    /// Bytes: a longer request is refused before it is sent, as the server would end the connection for it (its
+    /// `jute.maxbuffer`).
+    pub request_bytes_max: usize,
+}
+
+impl Default for SessionOptions {
+    /// Thirty seconds, writable servers only, a new session, and the server's default limit.
+    fn default() -> SessionOptions {
+        SessionOptions { timeout_ms: 30_000, read_only: false, resume: None, request_bytes_max: REQUEST_BYTES_MAX }
+    }
 }
 
 /// Where the session stands. `Expired`, `AuthFailed` and `Closed` are final.
@@ -66,6 +80,11 @@ pub struct WatchEvent {
 pub enum Event {
     State(SessionState),
     Watch(WatchEvent),
+    /// A server has taken up all watches after a reconnect. `missed` tells whether anything was changed at this ensemble
+    /// meanwhile: one-shot watches have been told of it, persistent ones never are.
+    Rewatched {
+        missed: bool,
+    },
 }
 
 /// What the session has to say to its owner.
@@ -94,6 +113,7 @@ struct InFlight {
     op: OpCode,
     path: String,
     watch: WatchEffect,
+    sent: Millis,
 }
 
 #[derive(Debug)]
@@ -122,6 +142,12 @@ pub struct Session {
     outcomes: Vec<Outcome>,
     last_sent: Millis,
     last_heard: Millis,
+    /// When the latest of what the server has answered was sent: the session lived then, at the server's side, too.
+    proven: Millis,
+    /// The session was known to a quorum at some time; what only a read-only server gave means nothing elsewhere.
+    is_global: bool,
+    /// The last transaction seen before the watches were registered again.
+    seen_before: Zxid,
     /// For messages.
     host: String,
 }
@@ -129,6 +155,7 @@ pub struct Session {
 impl Session {
     pub fn new(options: SessionOptions) -> Session {
         let (id, password) = options.resume.unwrap_or((SessionId::NONE, [0; PASSWORD_BYTES]));
+        let is_global = options.resume.is_some();
         Session {
             options,
             state: SessionState::Disconnected,
@@ -150,6 +177,9 @@ impl Session {
             outcomes: Vec::new(),
             last_sent: Millis(0),
             last_heard: Millis(0),
+            proven: Millis(0),
+            is_global,
+            seen_before: Zxid::ZERO,
             host: String::new(),
         }
     }
@@ -163,6 +193,18 @@ impl Session {
     pub fn password(&self) -> Password {
         self.password
     }
+    /// A closeSession is on its way, or waits for a connection.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+    /// Why a session that has ended takes no requests.
+    pub fn end_reason(&self) -> ClientError {
+        match self.state {
+            SessionState::Expired => ClientError::SessionExpired { session: self.id },
+            SessionState::AuthFailed => ClientError::AuthFailed { scheme: self.last_scheme() },
+            _ => ClientError::Closed,
+        }
+    }
     /// The granted session timeout, or the wanted one before the first handshake.
     pub fn timeout_ms(&self) -> i32 {
         if self.timeout_ms > 0 { self.timeout_ms } else { self.options.timeout_ms.max(1) }
@@ -175,6 +217,11 @@ impl Session {
     }
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
+    }
+    /// As [`Session::take_output`], into a buffer that is empty and may be used again.
+    pub fn swap_output(&mut self, empty: &mut Vec<u8>) {
+        assert!(empty.is_empty(), "bytes in it would be lost");
+        std::mem::swap(&mut self.output, empty);
     }
     pub fn has_output(&self) -> bool {
         !self.output.is_empty()
@@ -196,8 +243,8 @@ impl Session {
             protocol_version: 0,
             last_zxid_seen: self.last_zxid,
             timeout_ms: self.options.timeout_ms,
-            session: self.id,
-            password: self.password.to_vec(),
+            session: if self.is_global { self.id } else { SessionId::NONE },
+            password: if self.is_global { self.password.to_vec() } else { vec![0; PASSWORD_BYTES] },
             read_only: Some(self.options.read_only),
         };
         frame::append(&mut self.output, |b| request.write(&mut Writer::new(b)));
@@ -235,16 +282,17 @@ impl Session {
 
     /// Queues a request; it leaves with the next output, or once there is a connection.
     pub fn submit(&mut self, ticket: Ticket, request: Request, now: Millis) -> Result<(), ClientError> {
-        match self.state {
-            SessionState::Expired => return Err(ClientError::SessionExpired { session: self.id }),
-            SessionState::AuthFailed => return Err(ClientError::AuthFailed { scheme: self.last_scheme() }),
-            SessionState::Closed => return Err(ClientError::Closed),
-            _ if self.closing => return Err(ClientError::Closed),
-            _ => {}
+        if self.state.is_final() || self.closing {
+            return Err(self.end_reason());
         }
         let waiting = self.waiting.len() + self.in_flight.len();
         if waiting >= REQUESTS_WAITING_MAX {
             return Err(ClientError::TooManyRequests { waiting });
+        }
+        let bytes = HEADER_BYTES + request.body.len();
+        if bytes > self.options.request_bytes_max {
+            let max = self.options.request_bytes_max;
+            return Err(ClientError::TooLarge { op: request.op, path: request.path, bytes, max });
         }
         if request.op == OpCode::Auth {
             self.credentials.push((request.path.clone(), request.body.clone()));
@@ -287,7 +335,17 @@ impl Session {
         (i64::from(self.timeout_ms()) / 3).clamp(1, 10_000)
     }
 
-    /// Sends a ping if it is time. True where the server has been silent for too long: drop the connection.
+    /// Until when the session lives for certain, by the clock that this is told the time with. A third of the timeout is kept back:
+    /// what a follower has heard reaches its leader late.
+    pub fn lives_until(&self) -> Millis {
+        if self.id == SessionId::NONE || self.state.is_final() {
+            return Millis(i64::MIN);
+        }
+        Millis(self.proven.0 + self.silence_ms_max())
+    }
+
+    /// Sends a ping if it is time. True where the server has been silent for too long: drop the connection. Who does not answer the
+    /// handshake has half of that time, so that others get their turn.
     pub fn on_tick(&mut self, now: Millis) -> bool {
         if self.state.is_connected() && (now - self.last_sent).0 >= self.ping_ms() {
             let ping = Request {
@@ -299,8 +357,11 @@ impl Session {
             };
             self.send(None, ping, now);
         }
-        let waits = self.state.is_connected() || self.state == SessionState::Handshake;
-        waits && (now - self.last_heard).0 >= self.silence_ms_max()
+        let silence = (now - self.last_heard).0;
+        match self.state {
+            SessionState::Handshake => silence >= self.silence_ms_max() / 2,
+            state => state.is_connected() && silence >= self.silence_ms_max(),
+        }
     }
 
     /// Bytes from the server.
@@ -338,8 +399,10 @@ impl Session {
         self.id = response.session;
         self.password = response.password;
         self.timeout_ms = response.timeout_ms;
+        self.proven = self.proven.max(self.last_sent);
         let read_only = response.read_only == Some(true);
         self.state = if read_only { SessionState::ConnectedReadOnly } else { SessionState::Connected };
+        self.is_global |= !read_only;
         self.outcomes.push(Outcome::Event(Event::State(self.state)));
         self.greet(now);
         Ok(())
@@ -358,14 +421,10 @@ impl Session {
             let auth = Request { op: OpCode::Auth, path: scheme, body, xid: Some(XID_AUTH), watch: WatchEffect::None };
             self.send(ticket, auth, now);
         }
-        for body in self.watches.packets(self.last_zxid) {
-            let request = Request {
-                op: OpCode::SetWatches2,
-                path: String::new(),
-                body,
-                xid: Some(XID_SET_WATCHES),
-                watch: WatchEffect::None,
-            };
+        self.seen_before = self.last_zxid;
+        for (op, body) in self.watches.packets(self.last_zxid) {
+            let request =
+                Request { op, path: String::new(), body, xid: Some(XID_SET_WATCHES), watch: WatchEffect::None };
             self.send(None, request, now);
         }
         for (ticket, request) in others {
@@ -392,7 +451,7 @@ impl Session {
             XID_SET_WATCHES => &mut self.set_watches,
             _ => &mut self.in_flight,
         };
-        list.push_back(InFlight { xid, ticket, op, path, watch });
+        list.push_back(InFlight { xid, ticket, op, path, watch, sent: now });
     }
 
     fn on_reply(&mut self, body: &[u8]) -> Result<(), ServerMisbehaved> {
@@ -417,8 +476,13 @@ impl Session {
             return Err(ServerMisbehaved::OutOfOrder { got: header.xid, expected });
         }
         let entry = list.pop_front().expect("the front was just looked at");
+        self.proven = self.proven.max(entry.sent);
         if header.zxid.0 > 0 {
             self.last_zxid = header.zxid;
+        }
+        if header.xid == XID_SET_WATCHES && entry.ticket.is_none() && self.set_watches.is_empty() {
+            let missed = self.last_zxid != self.seen_before || header.error != 0;
+            self.outcomes.push(Outcome::Event(Event::Rewatched { missed }));
         }
         self.note_watch(&entry, header.error);
         if entry.op == OpCode::Auth && header.error != 0 {
@@ -456,11 +520,7 @@ impl Session {
             return;
         }
         self.state = state;
-        let reason = match state {
-            SessionState::Expired => ClientError::SessionExpired { session: self.id },
-            SessionState::AuthFailed => ClientError::AuthFailed { scheme: self.last_scheme() },
-            _ => ClientError::Closed,
-        };
+        let reason = self.end_reason();
         let lists = [&mut self.in_flight, &mut self.pings, &mut self.auths, &mut self.set_watches];
         let sent = lists.into_iter().flat_map(|list| list.drain(..)).filter_map(|entry| entry.ticket);
         let tickets: Vec<Ticket> = sent.chain(self.waiting.drain(..).map(|(ticket, _)| ticket)).collect();

@@ -13,7 +13,7 @@ use oxkeeper_types::{Millis, OpCode, SessionId, Xid, Zxid};
 const PASSWORD: Password = [7; 16];
 
 fn session() -> Session {
-    Session::new(SessionOptions { timeout_ms: 3000, read_only: false, resume: None })
+    Session::new(SessionOptions { timeout_ms: 3000, ..SessionOptions::default() })
 }
 
 fn framed(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
@@ -124,6 +124,60 @@ fn a_reconnect_takes_the_session_up_and_registers_credentials_and_watches_first(
 }
 
 #[test]
+fn it_is_said_whether_anything_happened_while_watches_were_away() {
+    let mut s = connected();
+    s.submit(Ticket(1), call::add_watch("/r", true).request, Millis(2)).unwrap();
+    s.on_bytes(&answer(1, 6, 0, &[]), Millis(3)).unwrap();
+    for (zxid, missed) in [(6, false), (7, true)] {
+        s.on_disconnected();
+        s.on_connected("b:1", Millis(5));
+        s.on_bytes(&[granted(), answer(-8, zxid, 0, &[])].concat(), Millis(6)).unwrap();
+        assert_eq!(s.take_outcomes().last(), Some(&Outcome::Event(Event::Rewatched { missed })));
+    }
+}
+
+#[test]
+fn a_session_lives_for_two_thirds_of_its_time_behind_the_last_request_that_was_answered() {
+    let mut s = connected();
+    assert_eq!(s.lives_until(), Millis(2000), "the handshake left at 0");
+    s.submit(Ticket(1), call::sync("/").request, Millis(100)).unwrap();
+    assert_eq!(s.lives_until(), Millis(2000), "nobody has heard it yet");
+    s.on_bytes(&answer(1, 6, 0, &[0; 4]), Millis(900)).unwrap();
+    assert_eq!(s.lives_until(), Millis(2100), "the answer may have been long on its way");
+    s.abandon(SessionState::Closed);
+    assert_eq!(s.lives_until(), Millis(i64::MIN));
+}
+
+#[test]
+fn what_a_read_only_server_gave_is_no_session_elsewhere() {
+    let mut s = Session::new(SessionOptions { read_only: true, ..SessionOptions::default() });
+    s.on_connected("a:1", Millis(0));
+    let response = ConnectResponse {
+        protocol_version: 0,
+        timeout_ms: 3000,
+        session: SessionId(0x55),
+        password: PASSWORD,
+        read_only: Some(true),
+    };
+    s.on_bytes(&framed(|w| response.write(w)), Millis(1)).unwrap();
+    assert_eq!(s.state(), SessionState::ConnectedReadOnly);
+    s.on_disconnected();
+    s.take_output();
+    s.on_connected("b:1", Millis(2));
+    let hello = s.take_output();
+    let request = ConnectRequest::read(&mut Reader::unbounded(&hello[4..])).unwrap();
+    assert_eq!((request.session, request.password), (SessionId::NONE, vec![0; 16]));
+}
+
+#[test]
+fn a_request_beyond_the_limit_never_leaves() {
+    let mut s = connected();
+    let big = call::set_data("/a", Some(&[0; 0xfffff]), -1).request;
+    assert!(matches!(s.submit(Ticket(1), big, Millis(2)), Err(ClientError::TooLarge { max: 0xfffff, .. })));
+    assert!(!s.has_output());
+}
+
+#[test]
 fn a_refused_handshake_is_the_end() {
     let mut s = session();
     s.submit(Ticket(1), call::sync("/").request, Millis(0)).unwrap();
@@ -202,8 +256,9 @@ fn watches_are_registered_again_in_packets_of_128_kib() {
     assert!(packets.len() > 1);
     let mut seen = 0;
     for packet in &packets {
-        assert!(packet.len() <= SET_WATCHES_BYTES_MAX + 28, "{} bytes", packet.len());
-        let request = SetWatches2Request::read(&mut Reader::unbounded(packet)).unwrap();
+        assert!(packet.1.len() <= SET_WATCHES_BYTES_MAX + 28, "{} bytes", packet.1.len());
+        assert_eq!(packet.0, OpCode::SetWatches, "nothing in it asks for the newer kind");
+        let request = SetWatchesRequest::read(&mut Reader::unbounded(&packet.1)).unwrap();
         assert_eq!(request.relative_zxid, Zxid(7));
         seen += request.data.len() + request.child.len();
     }

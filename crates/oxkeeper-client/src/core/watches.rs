@@ -1,8 +1,9 @@
 //! Which watches the server holds for this client, as far as the client knows: what a reconnect must register again.
 
-use oxkeeper_proto::client::{EventType, SetWatches2Request};
+use oxkeeper_proto::client::{EventType, SetWatches2Request, SetWatchesRequest};
 use oxkeeper_proto::jute::Writer;
-use oxkeeper_types::Zxid;
+use oxkeeper_types::{OpCode, Zxid};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Bytes of paths in one setWatches2 packet (reference `ClientCnxn.SET_WATCHES_MAX_LENGTH`).
@@ -74,8 +75,9 @@ impl Watches {
         }
     }
 
-    /// Bodies of the setWatches2 requests that register everything again, each at most about 128 KiB.
-    pub fn packets(&self, relative_zxid: Zxid) -> Vec<Vec<u8>> {
+    /// The requests that register everything again, each at most about 128 KiB. Where nothing in them asks for more, they are of
+    /// the kind that servers before 3.6 know.
+    pub fn packets(&self, relative_zxid: Zxid) -> Vec<(OpCode, Vec<u8>)> {
         let mut packets = Vec::new();
         let mut lists: [Vec<&str>; 5] = Default::default();
         let mut bytes = 0;
@@ -97,17 +99,15 @@ impl Watches {
     }
 }
 
-fn packet(relative_zxid: Zxid, lists: &[Vec<&str>; 5]) -> Vec<u8> {
-    let list = |kind: WatchKind| lists[kind as usize].iter().map(|p| (*p).into()).collect();
+fn packet(relative_zxid: Zxid, lists: &[Vec<&str>; 5]) -> (OpCode, Vec<u8>) {
+    let list = |kind: WatchKind| lists[kind as usize].iter().map(|p| (*p).into()).collect::<Vec<Cow<str>>>();
+    let (data, exist, child) = (list(WatchKind::Data), list(WatchKind::Exist), list(WatchKind::Child));
+    let (persistent, recursive) = (list(WatchKind::Persistent), list(WatchKind::Recursive));
     let mut out = Vec::new();
-    SetWatches2Request {
-        relative_zxid,
-        data: list(WatchKind::Data),
-        exist: list(WatchKind::Exist),
-        child: list(WatchKind::Child),
-        persistent: list(WatchKind::Persistent),
-        recursive: list(WatchKind::Recursive),
+    if persistent.is_empty() && recursive.is_empty() {
+        SetWatchesRequest { relative_zxid, data, exist, child }.write(&mut Writer::new(&mut out));
+        return (OpCode::SetWatches, out);
     }
-    .write(&mut Writer::new(&mut out));
-    out
+    SetWatches2Request { relative_zxid, data, exist, child, persistent, recursive }.write(&mut Writer::new(&mut out));
+    (OpCode::SetWatches2, out)
 }

@@ -7,7 +7,8 @@ use super::{Ensemble, EnsembleError, Layout, PATIENCE, during};
 use crate::history::{self, Final};
 use crate::rng::Rng;
 use crate::servers::ServerKind;
-use oxkeeper_client::{Client, CreateMode};
+use oxkeeper_client::CreateMode;
+use oxkeeper_client::blocking::Client;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 

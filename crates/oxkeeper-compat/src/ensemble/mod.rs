@@ -24,7 +24,7 @@ pub use member::{Member, PATIENCE, Role};
 
 use crate::servers::{SUPER_DIGEST, ServerError, ServerKind, io, new_dir};
 use network::Network;
-use oxkeeper_client::{Client, Options};
+use oxkeeper_client::blocking::{Client, Options};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;

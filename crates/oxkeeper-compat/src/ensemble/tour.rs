@@ -3,9 +3,8 @@
 
 use super::{Ensemble, EnsembleError, PATIENCE, during};
 use crate::ensemble::Member;
-use oxkeeper_client::{
-    Acl, Client, ClientError, CreateMode, ErrorCode, Event, EventType, Id, MultiOp, OpCode, Options, Perms, call,
-};
+use oxkeeper_client::blocking::{Client, Options};
+use oxkeeper_client::{Acl, ClientError, CreateMode, ErrorCode, Event, EventType, Id, MultiOp, OpCode, Perms, call};
 use oxkeeper_proto::client::{CheckVersionRequest, CreateRequest, DeleteRequest, SetDataRequest, SetWatches2Request};
 use oxkeeper_types::acl::open_acl;
 use std::time::Instant;

@@ -59,7 +59,7 @@ impl Client {
     pub fn new(index: usize, options: &RunOptions) -> Client {
         let mut random = Random::new(options.seed ^ (index as u64 + 1) << 40, "client");
         let timeout_ms = options.session_timeout_ms as i32;
-        let session = Session::new(SessionOptions { timeout_ms, read_only: false, resume: None });
+        let session = Session::new(SessionOptions { timeout_ms, ..SessionOptions::default() });
         let next_server = random.index(options.servers());
         Client {
             generation: 0,
@@ -83,7 +83,7 @@ impl Client {
 
     /// Another session, as a client starts one whose session is over.
     fn renew(&mut self) {
-        self.session = Session::new(SessionOptions { timeout_ms: self.timeout_ms, read_only: false, resume: None });
+        self.session = Session::new(SessionOptions { timeout_ms: self.timeout_ms, ..SessionOptions::default() });
         self.watches = ClientWatches::default();
         self.pending.clear();
         (self.seen, self.synced) = (Zxid::ZERO, Zxid::ZERO);
@@ -240,6 +240,7 @@ impl World {
                     }
                 }
                 Outcome::Event(SessionEvent::State(state)) => self.on_session_state(c, state),
+                Outcome::Event(SessionEvent::Rewatched { .. }) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Server processes on free ports, in a directory that is gone when the test ends.
 #![allow(dead_code)]
 
-use oxkeeper_client::{Client, Options};
+use oxkeeper_client::blocking::{Client, Options};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,10 +1,10 @@
 //! [`Client`]: a method for each operation, that sends and waits. Adds and strips the chroot; holds no protocol state.
 
 use crate::ClientError;
+use crate::blocking::driver::{Driver, Options, Pending};
 use crate::core::call::{self, Call};
 use crate::core::hosts::ConnectString;
 use crate::core::session::{Event, SessionState};
-use crate::driver::{Driver, Options, Pending};
 use oxkeeper_proto::client::{MultiOp, MultiResult, Password, SetWatches2Request};
 use oxkeeper_types::acl::open_acl;
 use oxkeeper_types::{Acl, CreateMode, Id, SessionId, Stat, Zxid};

@@ -24,7 +24,7 @@ pub struct Options {
     pub session_timeout: Duration,
     /// How long a call waits for its answer, a missing connection included.
     pub call_timeout: Duration,
-    /// How long [`crate::Client::connect`] waits for a session, over all servers.
+    /// How long [`crate::blocking::Client::connect`] waits for a session, over all servers.
     pub connect_timeout: Duration,
     /// Whether a server without a quorum will do.
     pub read_only: bool,
@@ -32,6 +32,8 @@ pub struct Options {
     pub auth: Vec<(String, Vec<u8>)>,
     /// An earlier client's session to take up again.
     pub resume: Option<(SessionId, Password)>,
+    /// Bytes: a longer request is refused before it is sent. No limit unless one is given.
+    pub request_bytes_max: usize,
     /// Shuffles the servers; `None` keeps the order of the connect string.
     pub shuffle_seed: Option<u64>,
     /// Opens connections: plain TCP unless another is given, for instance one that speaks TLS.
@@ -47,6 +49,7 @@ impl Default for Options {
             read_only: false,
             auth: Vec::new(),
             resume: None,
+            request_bytes_max: usize::MAX,
             shuffle_seed: None,
             connector: Arc::new(TcpConnector),
         }
@@ -129,6 +132,7 @@ impl Driver {
             timeout_ms: i32::try_from(options.session_timeout.as_millis()).unwrap_or(i32::MAX),
             read_only: options.read_only,
             resume: options.resume,
+            request_bytes_max: options.request_bytes_max,
         });
         let hosts = match options.shuffle_seed {
             Some(seed) => Hosts::shuffled(connect.hosts.clone(), seed),
