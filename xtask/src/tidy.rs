@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oxkeeper-replica", &["types", "proto", "tree", "zab"]),
     ("oxkeeper-storage", &["types", "proto", "tree"]),
     ("oxkeeper-client", &["types", "proto"]),
+    ("oxkeeper-recipes", &["client"]),
     ("oxkeeper-server", &["config", "replica", "storage", "proto", "types", "tree", "zab", "client"]),
     // `proto` for the peers that its tests play.
     ("oxkeeper", &["server", "config", "types", "client", "proto"]),

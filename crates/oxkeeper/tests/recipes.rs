@@ -2,7 +2,7 @@
 
 mod processes;
 
-use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode};
+use oxkeeper_client::{Client, ClientError, CreateMode, ErrorCode, SessionState};
 use oxkeeper_recipes::{
     AtomicLong, LeaderElection, Lock, Participant, ReadWriteLock, Semaphore, SharedCount, SharedValue,
 };
@@ -10,7 +10,7 @@ use processes::gate::*;
 use processes::*;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Tasks that want the same, and how often each.
@@ -146,12 +146,18 @@ async fn an_owner_that_is_cut_off_knows_before_another_owns() {
     let cut_off = builder.connect(&gate.address()).await.unwrap();
     let other = connect(&format!("127.0.0.1:{}", server.port)).await;
     let guard = Lock::new(&cut_off, "/lock").acquire().await.unwrap();
-    let next = tokio::spawn(async move { Lock::new(&other, "/lock").acquire().await.unwrap() });
+    let next = tokio::spawn(async move {
+        let guard = Lock::new(&other, "/lock").acquire().await.unwrap();
+        (guard, Instant::now())
+    });
+    let mut states = cut_off.state();
     gate.cut();
+    while soon("state", states.next()).await != Some(SessionState::Disconnected) {}
+    let known_until = cut_off.lives_until().unwrap();
     soon("loss", guard.lost()).await;
     assert!(!guard.is_held());
-    assert!(!next.is_finished(), "the loss is known before another owns it");
-    let later = soon("owner", next).await.unwrap();
+    let (later, owned_since) = soon("owner", next).await.unwrap();
+    assert!(known_until <= owned_since, "the first counted on its lock when another owned it");
     assert!(later.fence() > guard.fence() && later.is_held() && !guard.is_held());
     gate.mend();
     assert!(
