@@ -18,9 +18,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("oxkeeper-replica", &["types", "proto", "tree", "zab"]),
     ("oxkeeper-storage", &["types", "proto", "tree"]),
     ("oxkeeper-client", &["types", "proto"]),
+    ("oxkeeper-recipes", &["client"]),
     ("oxkeeper-server", &["config", "replica", "storage", "proto", "types", "tree", "zab", "client"]),
-    // `proto` for the peers that its tests play.
-    ("oxkeeper", &["server", "config", "types", "client", "proto"]),
+    // `proto` for the peers that its tests play, `recipes` for tests against its server.
+    ("oxkeeper", &["server", "config", "types", "client", "proto", "recipes"]),
     ("oxkeeper-compat", &["client", "proto", "types", "storage", "tree"]),
     ("oxkeeper-bench", &["types", "proto", "client"]),
     ("oxkeeper-sim", &["replica", "storage", "client", "tree", "zab", "proto", "types"]),

@@ -1,6 +1,8 @@
 //! Server processes on free ports, in a directory that is gone when the test ends.
 #![allow(dead_code)]
 
+pub mod gate;
+
 use oxkeeper_client::blocking::{Client, Options};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
