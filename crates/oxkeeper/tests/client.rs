@@ -12,12 +12,6 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-fn single(name: &str, lines: &str) -> (Scratch, Single) {
-    let scratch = Scratch::new(name);
-    let server = Single::start(&scratch.config(&format!("4lw.commands.whitelist=*\n{lines}")));
-    (scratch, server)
-}
-
 async fn event(stream: &mut oxkeeper_client::WatchStream) -> (EventType, String) {
     match soon("event", stream.next()).await {
         Some(Watched::Event(event)) => (event.kind, event.path),
@@ -131,7 +125,7 @@ async fn a_stream_says_where_it_may_have_missed_something_and_only_there() {
     // Nothing happens while it is away: nothing is missed.
     gate.cut();
     let mut states = client.state();
-    while soon("state", states.next()).await != Some(SessionState::Disconnected) {}
+    until(&mut states, SessionState::Disconnected).await;
     gate.mend();
     // Behind the watches that are registered again: a change before them would be a gap.
     soon("connection", client.sync("/")).await.unwrap();
@@ -139,7 +133,7 @@ async fn a_stream_says_where_it_may_have_missed_something_and_only_there() {
     assert_eq!(event(&mut changes).await, (EventType::NodeDataChanged, "/a".into()));
     // One change is made while it is away.
     gate.cut();
-    while soon("state", states.next()).await != Some(SessionState::Disconnected) {}
+    until(&mut states, SessionState::Disconnected).await;
     other.set("/a", "2", -1).await.unwrap();
     gate.mend();
     assert_eq!(soon("gap", changes.next()).await, Some(Watched::Gap));
@@ -188,7 +182,7 @@ async fn streams_from_a_server_without_persistent_watches_miss_nothing_in_silenc
     // Two changes while it is away: one event, and a gap for the other.
     gate.cut();
     let mut states = client.state();
-    while soon("state", states.next()).await != Some(SessionState::Disconnected) {}
+    until(&mut states, SessionState::Disconnected).await;
     for data in ["1", "2"] {
         other.set("/n", data, -1).await.unwrap();
     }

@@ -5,7 +5,6 @@ mod processes;
 use oxkeeper_client::CreateMode;
 use processes::*;
 use std::path::Path;
-use std::process::Command;
 
 /// The file names of a data directory that begin so, in order.
 fn files(data: &Path, prefix: &str) -> Vec<String> {
@@ -19,15 +18,6 @@ fn files(data: &Path, prefix: &str) -> Vec<String> {
 /// The zxid of the newest snapshot.
 fn newest(data: &Path) -> i64 {
     files(data, "snapshot.").last().map_or(0, |name| i64::from_str_radix(&name["snapshot.".len()..], 16).unwrap())
-}
-
-/// The system lets no file of the server grow beyond so many KiB.
-fn with_small_files(config: &Path, kib: u64) -> Command {
-    let mut command = Command::new("sh");
-    // Ignored, the signal that would end the process leaves an error of the call.
-    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &(2 * kib).to_string()]);
-    command.args([env!("CARGO_BIN_EXE_oxkeeper"), "server", config.to_str().unwrap()]);
-    as_server(command)
 }
 
 #[test]

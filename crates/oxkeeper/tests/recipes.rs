@@ -17,12 +17,6 @@ use tokio::task::JoinSet;
 const TASKS: usize = 8;
 const TURNS: usize = 10;
 
-fn single(name: &str, lines: &str) -> (Scratch, Single) {
-    let scratch = Scratch::new(name);
-    let server = Single::start(&scratch.config(lines));
-    (scratch, server)
-}
-
 async fn clients(server: &Single, count: usize) -> Vec<Client> {
     let mut clients = Vec::new();
     for _ in 0..count {
@@ -152,7 +146,7 @@ async fn an_owner_that_is_cut_off_knows_before_another_owns() {
     });
     let mut states = cut_off.state();
     gate.cut();
-    while soon("state", states.next()).await != Some(SessionState::Disconnected) {}
+    until(&mut states, SessionState::Disconnected).await;
     let known_until = cut_off.lives_until().unwrap();
     soon("loss", guard.lost()).await;
     assert!(!guard.is_held());

@@ -163,15 +163,6 @@ fn a_write_beyond_a_soft_quota_is_done_and_warned_of() {
     assert_eq!(warnings, ["/q [current count=3, softCountLimit=2]", "/q [current bytes=4, softByteLimit=3]"]);
 }
 
-/// The system lets no file grow beyond so many KiB: then a write fails, as on a full disk.
-fn with_small_files(config: &Path, kib: u64) -> Command {
-    let mut command = Command::new("sh");
-    // Ignored, the signal that would end the process leaves an error of the call.
-    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &(2 * kib).to_string()]);
-    command.args([env!("CARGO_BIN_EXE_oxkeeper"), "server", config.to_str().unwrap()]);
-    as_server(command)
-}
-
 #[test]
 fn a_log_that_cannot_be_written_stops_the_server_and_nothing_acknowledged_is_lost() {
     let scratch = Scratch::new("full-disk");

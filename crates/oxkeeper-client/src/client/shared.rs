@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 const STATES_WAITING_MAX: usize = 64;
 
 pub type Answer = oneshot::Receiver<Result<Reply, ClientError>>;
+type Asker = oneshot::Sender<Result<Reply, ClientError>>;
 
 pub struct Shared {
     inner: Mutex<Inner>,
@@ -41,7 +42,7 @@ pub struct Inner {
 }
 
 struct Waiting {
-    answer: oneshot::Sender<Result<Reply, ClientError>>,
+    answer: Asker,
     watch: Option<NewWatch>,
     since: Instant,
     op: OpCode,
@@ -97,19 +98,12 @@ impl Shared {
 
     /// A request that nobody waits for. Where it cannot be sent any more there is nothing it could do.
     pub fn submit_silently(&self, request: Request) {
-        let mut inner = self.lock();
-        let ticket = Ticket(inner.next_ticket);
-        inner.next_ticket += 1;
-        let now = self.now();
-        if inner.session.submit(ticket, request, now).is_ok() {
-            drop(inner);
-            self.wake.notify_one();
-        }
+        let _ = self.submit(request, None);
     }
 
     /// The caller waits no longer. The answer may have come already.
     pub fn give_up(&self, ticket: Ticket, after: Duration) -> Option<ClientError> {
-        self.lock().give_up(ticket, after)
+        self.lock().give_up(ticket, after).map(|(_, error)| error)
     }
 
     /// Runs a step of the session, and hands out what it says.
@@ -130,8 +124,10 @@ impl Shared {
         let late: Vec<Ticket> =
             inner.waiting.iter().filter(|(_, waiting)| waiting.since.elapsed() > timeout).map(|(t, _)| *t).collect();
         for ticket in late {
-            let Some(error) = inner.give_up(ticket, timeout) else { continue };
-            inner.finish(ticket, Err(error));
+            if let Some((answer, error)) = inner.give_up(ticket, timeout) {
+                // Whoever dropped the future does not want to know.
+                let _ = answer.send(Err(error));
+            }
         }
     }
 
@@ -161,12 +157,11 @@ impl Shared {
 }
 
 impl Inner {
-    fn give_up(&mut self, ticket: Ticket, after: Duration) -> Option<ClientError> {
-        let waiting = self.waiting.get_mut(&ticket)?;
-        let (op, path) = (waiting.op, std::mem::take(&mut waiting.path));
+    /// An answer that still comes may leave a watch: it stays with the session, and nobody hears of it.
+    fn give_up(&mut self, ticket: Ticket, after: Duration) -> Option<(Asker, ClientError)> {
+        let Waiting { answer, op, path, .. } = self.waiting.remove(&ticket)?;
         let never_sent = self.session.withdraw(ticket);
-        // An answer that still comes may leave a watch: it stays with the session, and nobody hears of it.
-        Some(ClientError::Timeout { op, path, after_ms: after.as_millis() as i64, sent: !never_sent })
+        Some((answer, ClientError::Timeout { op, path, after_ms: after.as_millis() as i64, sent: !never_sent }))
     }
 
     fn finish(&mut self, ticket: Ticket, result: Result<Reply, ClientError>) {

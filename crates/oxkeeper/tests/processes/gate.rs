@@ -1,7 +1,7 @@
 //! For tests of the client on tokio: a way between it and its server that can be cut, and waiting with a limit.
 
-use super::PATIENCE;
-use oxkeeper_client::{Client, ErrorCode};
+use super::{PATIENCE, Scratch, Single};
+use oxkeeper_client::{Client, ErrorCode, SessionState, StateStream};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,4 +98,16 @@ pub async fn connect(address: &str) -> Client {
 /// What comes next, or a failure after a time that no machine takes.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("no {what} in time"))
+}
+
+/// Passes over the states up to this one.
+pub async fn until(states: &mut StateStream, state: SessionState) {
+    while soon("state", states.next()).await != Some(state) {}
+}
+
+/// A server for itself that answers every four-letter word.
+pub fn single(name: &str, lines: &str) -> (Scratch, Single) {
+    let scratch = Scratch::new(name);
+    let server = Single::start(&scratch.config(&format!("4lw.commands.whitelist=*\n{lines}")));
+    (scratch, server)
 }

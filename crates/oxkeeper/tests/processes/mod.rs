@@ -141,6 +141,15 @@ pub fn as_server(mut command: Command) -> Command {
     command
 }
 
+/// The system lets no file grow beyond so many KiB: then a write fails, as on a full disk.
+pub fn with_small_files(config: &Path, kib: u64) -> Command {
+    let mut command = Command::new("sh");
+    // Ignored, the signal that would end the process leaves an error of the call.
+    command.args(["-c", "trap '' XFSZ; ulimit -f \"$1\"; shift; exec \"$@\"", "sh", &(2 * kib).to_string()]);
+    command.args([env!("CARGO_BIN_EXE_oxkeeper"), "server", config.to_str().unwrap()]);
+    as_server(command)
+}
+
 /// A server for itself that serves. What it says is read on, so that the pipe never fills.
 pub struct Single {
     pub child: Child,
