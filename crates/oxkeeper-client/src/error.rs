@@ -83,6 +83,11 @@ impl ClientError {
         }
     }
 
+    /// The connection failed, not the request: what changes nothing may be asked again.
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self, ClientError::ConnectionLost { .. } | ClientError::Timeout { .. })
+    }
+
     pub fn is(&self, code: ErrorCode) -> bool {
         self.code() == Some(code)
     }

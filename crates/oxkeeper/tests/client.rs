@@ -189,6 +189,11 @@ async fn streams_from_a_server_without_persistent_watches_miss_nothing_in_silenc
     gate.mend();
     assert_eq!(event(&mut node).await, (NodeDataChanged, "/n".into()));
     assert_eq!(soon("gap", node.next()).await, Some(Watched::Gap));
+    // With the last stream and clone the session goes.
+    client.create("/mine", "", CreateMode::Ephemeral).await.unwrap();
+    let (_, gone) = other.exists_and_watch("/mine").await.unwrap();
+    drop((node, list, all, states, client));
+    assert_eq!(soon("end", gone).await.unwrap().kind, NodeDeleted);
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use super::shared::Shared;
 use super::transport::{Connection, Transport};
 use crate::core::hosts::Hosts;
 use crate::core::session::SessionState;
+use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// What one read may take.
 const READ_BYTES: usize = 128 << 10;
@@ -33,13 +34,19 @@ struct Served {
 pub async fn run(shared: Arc<Shared>, mut hosts: Hosts, transport: Arc<dyn Transport>) {
     loop {
         let (server, pause_ms) = hosts.next_server();
-        if !pause(&shared, jitter(pause_ms)).await {
+        if pause_ms > 0 && shared.lock().session.is_closing() {
+            // No server is there to be told of the end.
+            return shared.abandon();
+        }
+        if attend(&shared, sleep(jitter(pause_ms))).await.is_none() {
             return;
         }
         let name = format!("{}:{}", server.0, server.1);
         // A third of the session's time for each server that does not answer.
         let limit = Duration::from_millis((shared.lock().session.silence_ms_max() / 2).max(50) as u64);
-        let failure = match timeout(limit, transport.connect(&server.0, server.1)).await {
+        let connecting = timeout(limit, transport.connect(&server.0, server.1));
+        let Some(connected) = attend(&shared, connecting).await else { return };
+        let failure = match connected {
             Ok(Ok(connection)) => {
                 let served = serve(&shared, connection, &name, &hosts, &transport).await;
                 if served.had_session {
@@ -67,31 +74,18 @@ fn jitter(pause_ms: i64) -> Duration {
     Duration::from_millis(pause_ms as u64 * (512 + random) / 1024)
 }
 
-/// False where the session ends meanwhile.
-async fn pause(shared: &Shared, time: Duration) -> bool {
-    let until = Instant::now() + time;
-    loop {
-        {
-            let inner = shared.lock();
-            // Nobody is there to be told of the end.
-            if inner.session.state().is_final() || inner.session.is_closing() && !time.is_zero() {
-                drop(inner);
-                shared.abandon();
-                return false;
-            }
-        }
-        if time.is_zero() {
-            return true;
-        }
+/// Does this while there is no connection, and ends what has waited for too long meanwhile. `None` where the session ends first.
+async fn attend<T>(shared: &Shared, what: impl Future<Output = T>) -> Option<T> {
+    tokio::pin!(what);
+    let mut tick = interval(Duration::from_millis(TICK_MS_MAX as u64));
+    while !shared.lock().session.state().is_final() {
         tokio::select! {
-            () = sleep_until(until) => break,
+            done = &mut what => return Some(done),
+            _ = tick.tick() => shared.expire(),
             () = shared.wake.notified() => {}
-            () = sleep(Duration::from_millis(TICK_MS_MAX as u64)) => {}
         }
-        shared.expire();
     }
-    shared.expire();
-    true
+    None
 }
 
 async fn serve(
@@ -119,7 +113,6 @@ async fn serve(
         }
         let sending = at < output.len();
         let result = tokio::select! {
-            biased;
             read = reader.read(&mut input) => match read {
                 Ok(0) => Err("the server closed the connection".to_string()),
                 Ok(n) => shared

@@ -11,8 +11,9 @@ use crate::core::session::WatchEvent;
 use crate::{ClientError, EventType};
 use oxkeeper_types::{ErrorCode, Stat, Zxid};
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
+use tokio::sync::watch;
 
 /// A node, and perhaps all below it, for one stream.
 #[derive(Clone)]
@@ -22,19 +23,23 @@ struct Rewatch {
     path: String,
     kind: StreamKind,
     mailbox: Mailbox<Watched>,
+    /// Ends with the stream.
+    stream: watch::Receiver<()>,
 }
 
-/// Sets the first watches; from then on a task of its own feeds the mailbox until it is closed.
+/// Sets the first watches; from then on tasks of their own feed the mailbox, until what is answered here is dropped.
 pub async fn start(
     client: &Client,
     path: &str,
     kind: StreamKind,
     mailbox: &Mailbox<Watched>,
-) -> Result<(), ClientError> {
-    let rewatch = Rewatch { client: client.root(), path: path.to_string(), kind, mailbox: mailbox.clone() };
+) -> Result<watch::Sender<()>, ClientError> {
+    let (feeding, stream) = watch::channel(());
+    let (client, path, mailbox) = (client.root(), path.to_string(), mailbox.clone());
+    let rewatch = Rewatch { client, path, kind, mailbox, stream };
     let first = rewatch.grow(false).await?;
     tokio::spawn(rewatch.follow(first, false));
-    Ok(())
+    Ok(feeding)
 }
 
 /// What stood there when the watches were set.
@@ -82,17 +87,27 @@ impl Rewatch {
     /// back.
     fn follow(self, first: Look, ends: bool) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let mut look = first;
-            while !self.mailbox.is_closed() {
-                let fired = match &mut look.children {
-                    Some((_, listed)) => tokio::select! {
-                        fired = &mut look.changed => fired,
-                        fired = listed => fired,
-                    },
-                    None => (&mut look.changed).await,
+            let (mut look, mut stream) = (first, self.stream.clone());
+            loop {
+                let listed = async {
+                    match &mut look.children {
+                        Some((_, listed)) => listed.await,
+                        None => pending().await,
+                    }
+                };
+                let fired = tokio::select! {
+                    fired = &mut look.changed => fired,
+                    fired = listed => fired,
+                    _ = stream.changed() => return,
                 };
                 let Ok(event) = fired else { return };
-                let Ok(next) = self.look().await else { return self.mailbox.close() };
+                let next = loop {
+                    match self.look().await {
+                        Err(error) if error.is_of_the_connection() => {}
+                        Err(_) => return self.mailbox.close(),
+                        Ok(next) => break next,
+                    }
+                };
                 self.report(event, &look, &next);
                 if ends && next.stat.is_none() {
                     return;

@@ -13,7 +13,7 @@ use std::future::{Future, IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A watch that fires once: awaiting it gives the event. It outlives reconnects. `Err` is the end of the session.
 ///
@@ -96,7 +96,7 @@ impl Watch {
         let Watch { client, path, kind } = self;
         let mailbox = Mailbox::default();
         let full = client.checked(&path)?;
-        let mut stream = WatchStream { client, path: full, kind, mailbox, is_on_server: true };
+        let mut stream = WatchStream { client, path: full, kind, mailbox, fed: None };
         let call = call::add_watch(&stream.path, kind.is_recursive());
         let new = NewWatch::Stream(kind, stream.mailbox.clone());
         stream.client.shared().lock().registry.want(&stream.path, kind);
@@ -104,8 +104,7 @@ impl Watch {
             Ok(()) => Ok(stream),
             Err(error) if error.is(ErrorCode::Unimplemented) => {
                 // Older than 3.6: it knows watches that fire once, and has ended the connection over the question.
-                stream.is_on_server = false;
-                rewatch::start(&stream.client, &stream.path, kind, &stream.mailbox).await?;
+                stream.fed = Some(rewatch::start(&stream.client, &stream.path, kind, &stream.mailbox).await?);
                 Ok(stream)
             }
             Err(error) => Err(error),
@@ -146,8 +145,8 @@ pub struct WatchStream {
     path: String,
     kind: StreamKind,
     mailbox: Mailbox<Watched>,
-    /// The server has a persistent watch for it.
-    is_on_server: bool,
+    /// What feeds it where the server has no persistent watch for it.
+    fed: Option<watch::Sender<()>>,
 }
 
 impl WatchStream {
@@ -175,7 +174,7 @@ impl Stream for WatchStream {
 impl Drop for WatchStream {
     fn drop(&mut self) {
         let is_last = self.client.shared().lock().registry.forget(&self.path, self.kind, &self.mailbox);
-        if is_last && self.is_on_server {
+        if is_last && self.fed.is_none() {
             let watcher_type = if self.kind.is_recursive() { 5 } else { 4 };
             self.client.shared().submit_silently(call::remove_watches(&self.path, watcher_type).request);
         }
