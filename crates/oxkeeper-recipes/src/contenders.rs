@@ -35,6 +35,11 @@ pub fn in_order(children: Vec<String>) -> Vec<Contender> {
     contenders
 }
 
+/// Who must go before the one at `at` is among the first `leases` of a line.
+pub fn in_front(at: usize, leases: usize) -> Option<usize> {
+    at.checked_sub(leases)
+}
+
 /// The prefix that tells a creator its own node again after a lost connection (Curator's `ProtectedUtils`).
 pub fn protection(id: &str) -> String {
     format!("_c_{id}-")

@@ -1,7 +1,7 @@
 //! One of several leads.
 
-use crate::contenders::in_order;
-use crate::seat::Seat;
+use crate::contenders::{in_front, in_order};
+use crate::seat::{Line, Seat};
 use oxkeeper_client::{Client, ClientError, ErrorCode, ReadAnswer};
 
 /// Leads while it lives: [`Seat::is_held`] and [`Seat::lost`] say how long. Dropping it resigns in the background.
@@ -28,9 +28,8 @@ pub type Leadership = Seat;
 /// ```
 #[derive(Clone, Debug)]
 pub struct LeaderElection {
-    client: Client,
-    path: String,
-    id: String,
+    /// Its data is what this one calls itself.
+    line: Line,
     kind: &'static str,
 }
 
@@ -45,7 +44,8 @@ pub struct Participant {
 impl LeaderElection {
     /// Beside Curator's `LeaderLatch` at the same path.
     pub fn latch(client: &Client, path: &str, id: &str) -> LeaderElection {
-        LeaderElection { client: client.clone(), path: path.to_string(), id: id.to_string(), kind: "latch-" }
+        let line = Line { data: id.as_bytes().to_vec(), ..Line::new(client, path) };
+        LeaderElection { line, kind: "latch-" }
     }
     /// Beside Curator's `LeaderSelector` at the same path. It is a lock: a [`crate::Lock`] there takes part, too.
     pub fn selector(client: &Client, path: &str, id: &str) -> LeaderElection {
@@ -53,18 +53,17 @@ impl LeaderElection {
     }
     /// Waits until this one leads. Cancel safe: dropping the future leaves the line.
     pub async fn lead(&self) -> Result<Leadership, ClientError> {
-        Seat::take(&self.client, &self.path, self.kind, self.id.as_bytes(), 1, |_, at, leases| at.checked_sub(leases))
-            .await
+        self.line.take(self.kind, |_, at| in_front(at, 1)).await
     }
     /// Everybody in line, the leader first.
     pub async fn participants(&self) -> Result<Vec<Participant>, ClientError> {
-        let names = match self.client.children(&self.path).await {
+        let names = match self.line.client.children(&self.line.dir).await {
             Err(error) if error.is(ErrorCode::NoNode) => return Ok(Vec::new()),
             result => result?.0,
         };
-        let reads = in_order(names)
-            .iter()
-            .fold(self.client.multi_read(), |reads, contender| reads.get(&format!("{}/{}", self.path, contender.name)));
+        let reads = in_order(names).iter().fold(self.line.client.multi_read(), |reads, contender| {
+            reads.get(&format!("{}/{}", self.line.dir, contender.name))
+        });
         // Who has gone meanwhile is in line no more.
         let ids = reads.fetch().await?.into_iter().filter_map(|answer| match answer {
             ReadAnswer::Data(id, _) => Some(String::from_utf8_lossy(&id).into_owned()),

@@ -1,7 +1,7 @@
 //! Locks: one owner, several, or readers beside each other.
 
-use crate::contenders::Contender;
-use crate::seat::Seat;
+use crate::contenders::{Contender, in_front};
+use crate::seat::{Line, Seat};
 use oxkeeper_client::{Client, ClientError};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -37,34 +37,27 @@ pub type LockGuard = Seat;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Lock {
-    client: Client,
-    path: String,
-    data: Vec<u8>,
+    line: Line,
 }
 
 impl Lock {
     /// `path` is a directory of its own; it is created when it is missing.
     pub fn new(client: &Client, path: &str) -> Lock {
-        Lock { client: client.clone(), path: path.to_string(), data: Vec::new() }
+        Lock { line: Line::new(client, path) }
     }
     /// What others read in the node of an owner or of one who waits: a name, an address.
     pub fn data(mut self, data: impl AsRef<[u8]>) -> Lock {
-        self.data = data.as_ref().to_vec();
+        self.line.data = data.as_ref().to_vec();
         self
     }
     /// Waits for its turn. `Err` where the session ends meanwhile, or the server refuses. Cancel safe: dropping the future leaves the line.
     pub async fn acquire(&self) -> Result<LockGuard, ClientError> {
-        Seat::take(&self.client, &self.path, LOCK, &self.data, 1, in_front).await
+        self.line.take(LOCK, |_, at| in_front(at, 1)).await
     }
     /// As [`Lock::acquire`], at most for `patience`: then `None`.
     pub async fn try_acquire(&self, patience: Duration) -> Result<Option<LockGuard>, ClientError> {
         timeout(patience, self.acquire()).await.map_or(Ok(None), |result| result.map(Some))
     }
-}
-
-/// Who must go before the one at `at` is among the first `leases`.
-fn in_front(_: &[Contender], at: usize, leases: usize) -> Option<usize> {
-    at.checked_sub(leases)
 }
 
 /// Many readers, or one writer: Curator's `InterProcessReadWriteLock`. First come first served: a reader behind a writer waits for it.
@@ -81,33 +74,31 @@ fn in_front(_: &[Contender], at: usize, leases: usize) -> Option<usize> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReadWriteLock {
-    client: Client,
-    path: String,
-    data: Vec<u8>,
+    line: Line,
 }
 
 impl ReadWriteLock {
     /// `path` is a directory of its own; it is created when it is missing.
     pub fn new(client: &Client, path: &str) -> ReadWriteLock {
-        ReadWriteLock { client: client.clone(), path: path.to_string(), data: Vec::new() }
+        ReadWriteLock { line: Line::new(client, path) }
     }
     /// What others read in the nodes.
     pub fn data(mut self, data: impl AsRef<[u8]>) -> ReadWriteLock {
-        self.data = data.as_ref().to_vec();
+        self.line.data = data.as_ref().to_vec();
         self
     }
     /// Beside other readers. Cancel safe.
     pub async fn read(&self) -> Result<LockGuard, ClientError> {
-        Seat::take(&self.client, &self.path, READ, &self.data, 1, last_writer).await
+        self.line.take(READ, last_writer).await
     }
     /// Alone. Cancel safe.
     pub async fn write(&self) -> Result<LockGuard, ClientError> {
-        Seat::take(&self.client, &self.path, WRITE, &self.data, 1, in_front).await
+        self.line.take(WRITE, |_, at| in_front(at, 1)).await
     }
 }
 
 /// The last writer in front of a reader: once it is gone, those before it are, too.
-fn last_writer(line: &[Contender], at: usize, _: usize) -> Option<usize> {
+fn last_writer(line: &[Contender], at: usize) -> Option<usize> {
     line[..at].iter().rposition(|contender| !contender.name.contains(READ))
 }
 
@@ -125,26 +116,25 @@ fn last_writer(line: &[Contender], at: usize, _: usize) -> Option<usize> {
 #[derive(Clone, Debug)]
 pub struct Semaphore {
     turn: Lock,
-    leases: String,
+    leases: Line,
     count: usize,
-    data: Vec<u8>,
 }
 
 impl Semaphore {
     /// All who use `path` must say the same `count`.
     pub fn new(client: &Client, path: &str, count: usize) -> Semaphore {
         let turn = Lock::new(client, &format!("{path}/locks"));
-        Semaphore { turn, leases: format!("{path}/leases"), count, data: Vec::new() }
+        Semaphore { turn, leases: Line::new(client, &format!("{path}/leases")), count }
     }
     /// What others read in the node of a lease.
     pub fn data(mut self, data: impl AsRef<[u8]>) -> Semaphore {
-        self.data = data.as_ref().to_vec();
+        self.leases.data = data.as_ref().to_vec();
         self
     }
     /// Waits for a lease. Cancel safe.
     pub async fn acquire(&self) -> Result<LockGuard, ClientError> {
         let turn = self.turn.acquire().await?;
-        let lease = Seat::take(&self.turn.client, &self.leases, LEASE, &self.data, self.count, in_front).await?;
+        let lease = self.leases.take(LEASE, |_, at| in_front(at, self.count)).await?;
         // The lease counts from here on; the next in line must not wait for the answer.
         drop(turn);
         Ok(lease)
@@ -163,10 +153,10 @@ mod tests {
     #[test]
     fn readers_wait_for_the_last_writer_before_them_and_writers_for_whoever_is_before_them() {
         let line = line(&[READ, WRITE, READ, WRITE, READ, READ]);
-        let waits: Vec<_> = [0, 2, 4, 5].map(|at| last_writer(&line, at, 1)).to_vec();
+        let waits: Vec<_> = [0, 2, 4, 5].map(|at| last_writer(&line, at)).to_vec();
         assert_eq!(waits, [None, Some(1), Some(3), Some(3)]);
-        assert_eq!(in_front(&line, 0, 1), None);
-        assert_eq!(in_front(&line, 3, 1), Some(2));
-        assert_eq!(in_front(&line, 3, 3), Some(0));
+        assert_eq!(in_front(0, 1), None);
+        assert_eq!(in_front(3, 1), Some(2));
+        assert_eq!(in_front(3, 3), Some(0));
     }
 }
