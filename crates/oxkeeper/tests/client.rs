@@ -222,6 +222,7 @@ async fn the_end_of_a_session_is_a_state_an_error_and_the_end_of_streams() {
     let expired = ClientError::SessionExpired { session: client.session() };
     assert_eq!(soon("end", once).await.unwrap_err(), expired);
     assert_eq!(client.get("/").await.unwrap_err(), expired);
+    assert_eq!(client.ended().await, expired);
     while soon("end", changes.next()).await.is_some() {}
     assert_eq!(client.lives_until(), None);
 }
@@ -240,6 +241,28 @@ async fn what_cannot_be_sent_is_refused_before_it_is() {
     for wrong in ["", "/x", "host:port", "host//x"] {
         assert!(matches!(Client::connect(wrong).await, Err(ClientError::ConnectString { .. })), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn a_tree_is_deleted_from_below_and_what_is_not_there_is_fine() {
+    let (_scratch, server) = single("client-delete-all", "");
+    let root = connect(&format!("127.0.0.1:{}", server.port)).await;
+    root.create("/app", "", CreateMode::Persistent).await.unwrap();
+    root.create("/apple", "", CreateMode::Persistent).await.unwrap();
+    let app = root.at("/app").unwrap();
+    for path in ["/a", "/a/b", "/a/b/c", "/a/d", "/e"] {
+        app.create(path, "", CreateMode::Persistent).await.unwrap();
+    }
+    app.delete_all("/a").await.unwrap();
+    assert_eq!(app.children("/").await.unwrap().0, ["e"]);
+    app.delete_all("/a").await.unwrap();
+    app.delete_all("/").await.unwrap();
+    let mut left = root.children("/").await.unwrap().0;
+    left.sort();
+    assert_eq!(left, ["apple", "zookeeper"]);
+    let error = root.delete_all("/").await.unwrap_err();
+    assert!(error.is(ErrorCode::BadArguments), "the whole of a server is not deleted: {error}");
+    assert!(matches!(root.delete_all("/a/").await, Err(ClientError::Path { .. })));
 }
 
 #[tokio::test]

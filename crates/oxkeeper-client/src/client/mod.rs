@@ -10,6 +10,7 @@ mod shared;
 mod state;
 mod transaction;
 mod transport;
+mod tree;
 mod watch;
 
 pub use builder::Builder;
@@ -18,6 +19,7 @@ pub use request::Request;
 pub use state::StateStream;
 pub use transaction::{Committing, MultiRead, ReadAnswer, Transaction};
 pub use transport::{Connecting, Connection, Tcp, Transport};
+pub use tree::retry;
 pub use watch::{OneShotWatch, Watch, WatchRequest, WatchStream};
 
 use crate::ClientError;
@@ -157,6 +159,22 @@ impl Client {
             }
         }
         Err(self.end_reason())
+    }
+    /// Returns when the session has ended, with the reason: the error that every request is answered with from then on. Cancel safe.
+    ///
+    /// ```no_run
+    /// # async fn example(client: oxkeeper_client::Client) {
+    /// tokio::select! {
+    ///     () = work() => {}
+    ///     reason = client.ended() => eprintln!("what this session held is gone: {reason}"),
+    /// }
+    /// # }
+    /// # async fn work() {}
+    /// ```
+    pub async fn ended(&self) -> ClientError {
+        let mut states = self.state();
+        while states.next().await.is_some() {}
+        self.end_reason()
     }
     /// Until when the session lives for certain, whatever the network does; `None` before the first connection and after the end.
     /// Moves on with every answer of a server. Who holds something by an ephemeral node must not act on it any later.
